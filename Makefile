@@ -1,0 +1,161 @@
+# streamd, streamctl - stream a camera to an inference server without lag.
+#
+#   make demo              set up, build, stream a test picture, print results
+#   make test              set up, build, run all tests
+#   make test SAN=thread   the same under a sanitizer: address,undefined or thread
+#   make                   build only; make check: test without set-up
+#   make install           to DESTDIR=, PREFIX=/usr/local
+#   make lint              clang-format, clang-tidy, cppcheck, mandoc -Tlint
+#   make fuzz              every fuzz target for FUZZ_SECONDS=20
+#   make format clean help
+
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PYTHON  ?= /usr/bin/python3
+SAN     ?=
+
+comma  := ,
+B      := build/$(or $(subst $(comma),-,$(SAN)),plain)
+CFLAGS ?= -O2 -g
+SANF   := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+FLAGS  := -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. -MMD -MP -pthread $(SANF) \
+          -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+LIBS_streamd   := -lwebsockets -lturbojpeg -lcjson -lm
+LIBS_streamctl := -lwebsockets -lturbojpeg -lcurl -lcjson -lm
+
+PROGRAMS := streamd streamctl
+common   := $(wildcard common/*.c)
+streamd  := $(wildcard server/*.c server/pipelines/*.c)
+streamctl:= $(wildcard cli/*.c)
+objs      = $(patsubst %.c,$B/%.o,$1)
+parts     = $(filter-out %/main.o,$(call objs,$1))
+UNITS    := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
+FUZZERS  := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+PAGES    := $(patsubst %.in,$B/%,$(wildcard man/*.in)) $(addprefix $B/,$(wildcard man/*.[178]))
+SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*.[ch] \
+              tests/unit/*.[ch] tests/fuzz/*.[ch])
+DONE      = @printf '  %-5s %s\n' '$1' '$@'
+
+.PHONY: all programs units fuzzers pages demo test check unit-check integration-check \
+        valgrind-check fuzz fuzz-run lint format install clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: programs pages
+programs: $(addprefix $B/,$(PROGRAMS))
+units: $(UNITS)
+pages: $(PAGES)
+
+$B/%.o: %.c
+	@mkdir -p $(@D)
+	@$(CC) $(FLAGS) $(CFLAGS) -c -o $@ $<
+	$(call DONE,CC)
+
+$B/libcommon.a: $(call objs,$(common))
+$B/libstreamd.a: $(call parts,$(streamd))
+$B/libstreamctl.a: $(call parts,$(streamctl))
+$B/%.a:
+	@rm -f $@
+	@$(AR) rcs $@ $^
+	$(call DONE,AR)
+
+$B/streamd: $B/server/main.o $B/libstreamd.a $B/libcommon.a
+$B/streamctl: $B/cli/main.o $B/libstreamctl.a $B/libcommon.a
+$(addprefix $B/,$(PROGRAMS)):
+	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_$(@F))
+	$(call DONE,LD)
+
+$B/tests/%: $B/tests/unit/%.o $B/libstreamd.a $B/libstreamctl.a $B/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_streamctl)
+	$(call DONE,LD)
+
+$B/fuzz/%: $B/tests/fuzz/%.o $B/libstreamd.a $B/libstreamctl.a $B/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_streamctl)
+	$(call DONE,LD)
+
+# The OPTIONS part of a page comes from the program's own table.
+$B/man/%: man/%.in $(addprefix $B/,$(PROGRAMS))
+	@mkdir -p $(@D)
+	@$B/$(basename $*) --help-mdoc >$@.options
+	@sed -e '/^@OPTIONS@$$/{r $@.options' -e 'd}' $< >$@
+	@rm $@.options
+	$(call DONE,MAN)
+
+$B/man/%: man/%
+	@mkdir -p $(@D)
+	@cp $< $@
+
+# --- what people type ---
+
+demo:
+	@tools/deps build
+	@$(MAKE) --no-print-directory programs
+	@tools/demo $B
+
+test:
+	@tools/deps build test
+	@$(MAKE) --no-print-directory check
+
+check: unit-check integration-check
+
+unit-check: units
+	@failed=0; for t in $(UNITS); do \
+	    $$t >$$t.log 2>&1 || { cat $$t.log; failed=1; }; \
+	    sed -n 's/^\[==========\] \([0-9]* test(s) run\).*/  \1/p' $$t.log | \
+	        sed "s|^|  TEST  $${t##*/}|"; \
+	done; exit $$failed
+
+integration-check: programs pages
+	@BUILD=$(abspath $B) $(PYTHON) -B -m pytest -q -p no:cacheprovider tests/integration
+
+# One session's life under valgrind: no leak, no invalid access.
+valgrind-check: programs
+	@tools/deps lint
+	@BUILD=$(abspath $B) tools/valgrind-session
+
+fuzzers: $(FUZZERS)
+
+# FUZZ_SECONDS=N for each target; what is found lands in build/findings/.
+FUZZ_SECONDS ?= 20
+fuzz:
+	@tools/deps build fuzz
+	@$(MAKE) --no-print-directory CC=clang SAN=fuzzer-no-link,address,undefined \
+	    FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-run
+
+fuzz-run: fuzzers
+	@for f in $(FUZZERS); do tools/fuzz $$f $(FUZZ_SECONDS) || exit 1; done
+
+lint: pages
+	@tools/deps build lint
+	@clang-format --dry-run -Werror $(SOURCES)
+	@for p in $(PAGES); do mandoc -Tlint -Wwarning $$p || exit 1; done
+	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --suppressions-list=.cppcheck \
+	    --enable=warning,performance,portability -D_GNU_SOURCE -DVERSION='""' -I. \
+	    common server cli
+	@printf '%s\n' $(filter common/%.c server/%.c cli/%.c,$(SOURCES)) | \
+	    xargs -P 2 -n 4 clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null
+
+format:
+	@clang-format -i $(SOURCES)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install $(addprefix $B/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	for s in 1 7 8; do \
+	    install -d $(DESTDIR)$(PREFIX)/share/man/man$$s; \
+	    install -m 644 $B/man/*.$$s $(DESTDIR)$(PREFIX)/share/man/man$$s; \
+	done
+	for p in $(PROGRAMS); do \
+	    $B/$$p --completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$p; \
+	done
+
+clean:
+	rm -rf build
+
+help:
+	@sed -n 's/^#   /  /p' Makefile | sed '/^ *$$/d'
+
+-include $(shell find build -name '*.d' 2>/dev/null | grep "^$B/")

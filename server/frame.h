@@ -1,0 +1,58 @@
+/* frame.h - one camera frame on its way through the server, and the pool it comes from.
+ *
+ * A frame has exactly one owner at any moment: the session's assembly, then the
+ * session's seat at the scheduler, then a worker, then the scheduler's list of
+ * finished frames, then the session again, which answers it and gives it back
+ * to the pool. Buffers are powers of two, kept for reuse up to a limit, because
+ * allocating per frame costs tail latency with many sessions.
+ *
+ * Threads: the pool belongs to the I/O thread; a frame to whoever owns it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/text.h"
+
+#define RESULT_BYTES_MAX (256u << 10) /* a longer result cannot be told */
+
+struct session;
+
+struct frame {
+    uint8_t *data; /* the message as it came, with its 16-byte header if there is one */
+    size_t cap;
+    const uint8_t *jpeg; /* points into data */
+    size_t jpeg_bytes;
+
+    struct session *session; /* borrowed; a session outlives its frames */
+    uint64_t index;          /* frame_index on the wire */
+    uint32_t id;             /* frame_id, with header=1 */
+
+    uint64_t arrived_us;  /* last byte was there */
+    uint64_t started_us;  /* a worker took it */
+    uint64_t finished_us; /* the pipeline returned */
+    bool failed;          /* the pipeline could not, or its result is too long */
+    struct text result;   /* a JSON object */
+
+    struct frame *next; /* in the list of the current owner */
+};
+
+#define POOL_CLASSES 16 /* 16 KiB to 512 MiB */
+
+struct pool {
+    struct frame *idle[POOL_CLASSES];
+    size_t idle_bytes, idle_bytes_max;
+};
+
+struct pool pool_make(size_t idle_bytes_max);
+void pool_deinit(struct pool *p);
+
+/* A frame whose data has room for n bytes; NULL: out of memory. The caller owns it. */
+struct frame *pool_get(struct pool *p, size_t n);
+/* Takes the frame; NULL is fine. */
+void pool_put(struct pool *p, struct frame *f);
+
+/* Makes room for n bytes, keeping the first `used`. -1: out of memory. */
+int frame_reserve(struct frame *f, size_t used, size_t n);

@@ -1,0 +1,27 @@
+/* options.h - everything streamd can be told, and the table it is told through. */
+#pragma once
+
+#include <stdint.h>
+
+#include "common/opt.h"
+
+struct settings {
+    struct opt_list listen;
+    const char *workers_text; /* "auto" or a number */
+    uint64_t n_workers;       /* from workers_text */
+    struct opt_list pipelines;
+
+    double drop_threshold, slow_down_threshold;
+    double frame_mib_max, message_mib_max;
+    uint64_t recommended_sessions, sessions_max;
+
+    uint64_t idle_timeout_us, reply_timeout_us, drain_timeout_us;
+    uint64_t reply_bytes_max;
+
+    int log_format, log_level;
+};
+
+extern const struct opt_program streamd_program;
+
+/* opt_parse, then what one option says about another. 0 or -EXIT_USAGE. */
+int settings_parse(int argc, char **argv, struct settings *s, struct opt_values *v, struct err *e);

@@ -1,0 +1,12 @@
+/* page.h - what the server tells over plain HTTP.
+ *
+ * /healthz /readyz /metrics /sessions /pipelines /version. Threads: I/O.
+ */
+#pragma once
+
+#include <libwebsockets.h>
+
+struct streamd;
+
+/* Answers a request for that path. Returns what the callback has to return. */
+int page_respond(struct streamd *d, struct lws *wsi, const char *path);

@@ -1,0 +1,83 @@
+/* pipeline.h - what a pipeline is: JPEG in, members of a JSON object out.
+ *
+ * A kind is code (`motion`); a pipeline is a kind with a name and parameters
+ * (`--pipeline door=motion:threshold=20`); clients ask for the name. Each
+ * session has its own state, made and freed with it, so a background model
+ * never sees two cameras.
+ *
+ * Threads: session_new and session_free run on the I/O thread, process on a
+ * worker (on the I/O thread with --workers 0). Never two of them at once for
+ * one session, but many sessions at once: a kind keeps nothing outside its
+ * state but constant tables.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/json.h"
+
+#define PIPELINE_PARAMS_MAX 8
+#define PIPELINE_NAME_MAX   64
+
+struct pipeline_param {
+    const char *name; /* "ms" in "delay:ms=40" */
+    double def, min, max;
+    const char *help;
+};
+
+struct pipeline_frame {
+    const uint8_t *jpeg; /* borrowed; passed the SOI/EOI check and nothing more */
+    size_t jpeg_bytes;
+    uint64_t index; /* frame_index of the session: gaps are dropped frames */
+};
+
+struct pipeline;
+
+struct pipeline_kind {
+    const char *name;
+    const char *summary; /* one line for GET /pipelines and the man page */
+    const struct pipeline_param *params;
+    size_t n_params;
+
+    /* Makes a session's state. NULL: out of memory. Kinds without state leave both
+     * functions NULL and get state NULL. */
+    void *(*session_new)(const struct pipeline *p);
+    void (*session_free)(void *state);
+
+    /* Adds the members of `result` (the object is already open). 0, or -1 when
+     * the frame cannot be processed: the client then gets pipeline_failure. */
+    int (*process)(const struct pipeline *p, void *state, const struct pipeline_frame *frame,
+                   struct json *result);
+};
+
+struct pipeline {
+    const struct pipeline_kind *kind;
+    char name[PIPELINE_NAME_MAX];      /* what clients ask for */
+    double param[PIPELINE_PARAMS_MAX]; /* in the order of kind->params */
+};
+
+/* The built-in kinds, NULL-terminated. */
+extern const struct pipeline_kind *const pipeline_kinds[];
+
+extern const struct pipeline_kind pipeline_null, pipeline_delay, pipeline_spin, pipeline_inspect,
+    pipeline_motion;
+
+/* The pipelines of this process: every kind under its own name, then those that
+ * were asked for; a later one of the same name replaces an earlier one. */
+struct pipeline_set {
+    struct pipeline *item;
+    size_t n;
+};
+
+/* specs: n texts "NAME=KIND[:key=value,...]". 0, or -EXIT_USAGE naming the text
+ * and what is known. Free with pipeline_set_deinit in either case. */
+int pipeline_set_init(struct pipeline_set *set, const char *const *specs, size_t n, struct err *e);
+void pipeline_set_deinit(struct pipeline_set *set);
+
+/* The pipeline of that name, or NULL. Borrowed from the set. */
+const struct pipeline *pipeline_find(const struct pipeline_set *set, const char *name);
+
+/* Everything that clients may ask for, as GET /pipelines tells it. */
+void pipeline_set_json(const struct pipeline_set *set, struct text *out);

@@ -1,0 +1,108 @@
+#include "server/stats.h"
+
+#include "server/session.h"
+#include "server/streamd.h"
+
+static const uint64_t edges_us[STATS_EDGES] = {100,    250,    500,     1000,   2000,  5000,
+                                               10000,  20000,  30000,   37000,  50000, 100000,
+                                               250000, 500000, 1000000, 5000000};
+
+void stats_add_time(struct stats_histogram *h, uint64_t us)
+{
+    unsigned k = 0;
+    while (k < STATS_EDGES && us > edges_us[k])
+        k++;
+    h->count[k]++;
+    h->sum_us += us;
+}
+
+struct ledger stats_ledger(const struct streamd *d)
+{
+    struct ledger sum = d->stats.ended;
+    for (const struct session *s = d->sessions; s; s = s->next)
+        ledger_add(&sum, &s->ledger);
+    return sum;
+}
+
+static void head(struct text *out, const char *name, const char *type, const char *help)
+{
+    text_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void counter(struct text *out, const char *name, uint64_t value, const char *help)
+{
+    head(out, name, "counter", help);
+    text_addf(out, "%s %llu\n", name, (unsigned long long)value);
+}
+
+static void gauge(struct text *out, const char *name, uint64_t value, const char *help)
+{
+    head(out, name, "gauge", help);
+    text_addf(out, "%s %llu\n", name, (unsigned long long)value);
+}
+
+static void histogram(struct text *out, const char *name, const struct stats_histogram *h,
+                      const char *help)
+{
+    uint64_t below = 0;
+    head(out, name, "histogram", help);
+    for (unsigned k = 0; k < STATS_EDGES; k++) {
+        below += h->count[k];
+        text_addf(out, "%s_bucket{le=\"%g\"} %llu\n", name, (double)edges_us[k] / 1e6,
+                  (unsigned long long)below);
+    }
+    below += h->count[STATS_EDGES];
+    text_addf(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.6f\n%s_count %llu\n", name,
+              (unsigned long long)below, name, (double)h->sum_us / 1e6, name,
+              (unsigned long long)below);
+}
+
+static void frames(struct text *out, const struct ledger *l)
+{
+    counter(out, "streamd_frames_received_total", l->received, "Valid frames received.");
+    counter(out, "streamd_frames_answered_total", l->answered, "Frames answered with a result.");
+    head(out, "streamd_frames_dropped_total", "counter", "Frames dropped, by reason.");
+    for (int r = 0; r < DROP_REASONS; r++)
+        text_addf(out, "streamd_frames_dropped_total{reason=\"%s\"} %llu\n",
+                  drop_reason_name((enum drop_reason)r), (unsigned long long)l->dropped[r]);
+    counter(out, "streamd_frames_failed_total", l->failed, "Frames whose pipeline failed.");
+    counter(out, "streamd_frames_rejected_total", l->rejected,
+            "Messages that were no valid frame.");
+}
+
+static void sessions(struct text *out, const struct streamd *d)
+{
+    uint64_t in_state[PRESSURE_STATES] = {0};
+    for (const struct session *s = d->sessions; s; s = s->next)
+        if (s->wsi)
+            in_state[s->pressure.state]++;
+    gauge(out, "streamd_sessions_active", d->n_sessions, "Sessions that are connected.");
+    gauge(out, "streamd_sessions_recommended", d->settings->recommended_sessions,
+          "Sessions that this server is meant for.");
+    counter(out, "streamd_sessions_total", d->stats.sessions_total, "Sessions so far.");
+    head(out, "streamd_sessions_state", "gauge", "Sessions by backpressure state.");
+    for (int k = 0; k < PRESSURE_STATES; k++)
+        text_addf(out, "streamd_sessions_state{state=\"%s\"} %llu\n",
+                  pressure_state_name((enum pressure_state)k), (unsigned long long)in_state[k]);
+}
+
+void stats_write_metrics(struct streamd *d, struct text *out)
+{
+    struct ledger l = stats_ledger(d);
+    const struct stats *s = &d->stats;
+    sessions(out, d);
+    frames(out, &l);
+    counter(out, "streamd_slow_downs_total", s->slow_downs, "slow_down warnings sent.");
+    counter(out, "streamd_replies_unsent_total", s->replies_unsent,
+            "Replies that were ready when their client went away.");
+    counter(out, "streamd_received_bytes_total", s->received_bytes, "Payload bytes received.");
+    counter(out, "streamd_sent_bytes_total", s->sent_bytes, "Payload bytes sent.");
+    histogram(out, "streamd_wait_seconds", &s->wait, "Arrival to start of work.");
+    histogram(out, "streamd_pipeline_seconds", &s->pipeline, "Time in the pipeline.");
+    histogram(out, "streamd_total_seconds", &s->total, "Arrival to the reply being written.");
+    gauge(out, "streamd_workers", d->sched.n_threads, "Worker threads.");
+    head(out, "streamd_worker_busy_seconds_total", "counter",
+         "Time that workers spent in pipelines; its rate over streamd_workers is utilisation.");
+    text_addf(out, "streamd_worker_busy_seconds_total %.6f\n",
+              (double)sched_busy_us(&d->sched) / 1e6);
+}
