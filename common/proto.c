@@ -183,14 +183,15 @@ void proto_write_error(struct text *out, enum proto_error error, const char *det
 
 /* ---- reading messages ---- */
 
-#define INTEGER_MAX 9007199254740992.0 /* 2^53: what a JSON number holds exactly (RFC 8259, 6) */
+/* 2^53 - 1: what a JSON number holds exactly, without doubt (RFC 8259, 6) */
+#define INTEGER_MAX 9007199254740991.0
 
 /* A whole number of that name in *out? *present tells an absent one from a wrong one. */
 static bool get_u64(const cJSON *object, const char *key, uint64_t *out, bool *present)
 {
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(object, key);
     *present = v != NULL;
-    if (!cJSON_IsNumber(v) || !(v->valuedouble >= 0 && v->valuedouble <= INTEGER_MAX) ||
+    if (!v || !cJSON_IsNumber(v) || !(v->valuedouble >= 0 && v->valuedouble <= INTEGER_MAX) ||
         v->valuedouble != floor(v->valuedouble))
         return false;
     *out = (uint64_t)v->valuedouble;
@@ -243,12 +244,12 @@ static int read_object(const cJSON *object, struct proto_message *m)
 {
     const cJSON *result = cJSON_GetObjectItemCaseSensitive(object, "result");
     const cJSON *dropped = cJSON_GetObjectItemCaseSensitive(object, "dropped");
-    if (cJSON_HasObjectItem(object, "error")) {
+    if (cJSON_GetObjectItemCaseSensitive(object, "error")) {
         m->kind = PROTO_ERROR;
         get_str(object, "detail", m->detail, sizeof m->detail);
         return get_str(object, "error", m->name, sizeof m->name) ? 0 : -1;
     }
-    if (cJSON_HasObjectItem(object, "warning")) {
+    if (cJSON_GetObjectItemCaseSensitive(object, "warning")) {
         bool ok = get_str(object, "warning", m->name, sizeof m->name);
         m->kind = strcmp(m->name, "slow_down") == 0 ? PROTO_SLOW_DOWN : PROTO_WARNING;
         return ok ? 0 : -1;
@@ -260,11 +261,20 @@ static int read_object(const cJSON *object, struct proto_message *m)
     return 0;
 }
 
+static bool is_blank(const char *from, const char *to)
+{
+    while (from < to && strchr(" \t\r\n", *from) && *from)
+        from++;
+    return from == to;
+}
+
 int proto_read_message(const char *bytes, size_t n, struct proto_message *m)
 {
     *m = (struct proto_message){.kind = PROTO_UNKNOWN};
-    cJSON *object = cJSON_ParseWithLength(bytes, n);
-    int rc = cJSON_IsObject(object) ? read_object(object, m) : -1;
+    const char *end = NULL;
+    cJSON *object = cJSON_ParseWithLengthOpts(bytes, n, &end, 0);
+    bool whole = object && is_blank(end, bytes + n);
+    int rc = whole && cJSON_IsObject(object) ? read_object(object, m) : -1;
     cJSON_Delete(object);
     return rc;
 }

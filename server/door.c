@@ -14,8 +14,8 @@
 
 #include "server/head.h"
 
-#define GUEST_TIMEOUT_US    (10u * 1000000u)
-#define FAREWELL_TIMEOUT_US (2u * 1000000u)
+#define GUEST_TIMEOUT_US    10000000u
+#define FAREWELL_TIMEOUT_US 2000000u
 #define BACKLOG             1024
 
 struct guest {
@@ -229,30 +229,37 @@ static int split_address(const char *text, char host[256], char port[8], struct 
     return 0;
 }
 
-/* One name may have several addresses. The machine may lack IPv6: then ::1 of
- * localhost is left out rather than refused. */
+/* On every address of that name. errno is that of the first failure. */
+static int listen_at(struct door *d, const char *host, const char *port, const char *text,
+                     struct err *e)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list = NULL;
+    int rc = getaddrinfo(host, port, &hints, &list);
+    if (rc)
+        return err_set(e, EXIT_USAGE, "--listen %s: %s", text, gai_strerror(rc));
+    for (const struct addrinfo *at = list; at && rc == 0; at = at->ai_next)
+        rc = listener_add(d, at, text, e);
+    int saved = errno;
+    freeaddrinfo(list);
+    errno = saved;
+    return rc;
+}
+
+/* localhost is both loopbacks, on the same port; a machine without IPv6 has only one. */
 static int listen_on(struct door *d, const char *text, struct err *e)
 {
-    char host[256], port[8];
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list;
+    char host[256] = "", port[8];
     int rc = split_address(text, host, port, e);
     if (rc < 0)
         return rc;
-    bool is_localhost = strcmp(host, "localhost") == 0;
-    const char *names[] = {is_localhost ? "127.0.0.1" : host, is_localhost ? "::1" : NULL};
-    for (int i = 0; i < 2 && names[i] && rc == 0; i++) {
-        int bad = getaddrinfo(names[i][0] ? names[i] : NULL, port, &hints, &list);
-        if (bad)
-            return err_set(e, EXIT_USAGE, "--listen %s: %s", text, gai_strerror(bad));
-        for (const struct addrinfo *at = list; at && rc == 0; at = at->ai_next)
-            rc = listener_add(d, at, text, e);
-        freeaddrinfo(list);
-        if (rc < 0 && i == 1 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
-            rc = 0;
-        if (is_localhost && strcmp(port, "0") == 0)
-            snprintf(port, sizeof port, "%u", d->listener[d->n_listeners - 1].port);
-    }
-    return rc;
+    if (strcmp(host, "localhost") != 0)
+        return listen_at(d, host[0] ? host : NULL, port, text, e);
+    rc = listen_at(d, "127.0.0.1", port, text, e);
+    if (rc < 0)
+        return rc;
+    snprintf(port, sizeof port, "%u", d->listener[d->n_listeners - 1].port);
+    rc = listen_at(d, "::1", port, text, e);
+    return rc < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) ? 0 : rc;
 }
 
 int door_open(struct door *d, struct loop *loop, const struct opt_list *addresses, struct err *e)
@@ -269,8 +276,10 @@ int door_open(struct door *d, struct loop *loop, const struct opt_list *addresse
 
 void door_close(struct door *d)
 {
-    while (d->guests)
-        guest_hangup(d->guests);
+    for (struct guest *g = d->guests, *next; g; g = next) {
+        next = g->next;
+        guest_hangup(g);
+    }
     for (unsigned i = 0; i < d->n_listeners; i++) {
         loop_watch_remove(d->loop, &d->listener[i].watch);
         close(d->listener[i].watch.fd);

@@ -64,14 +64,25 @@ static size_t head_length(const char *bytes, size_t n)
 }
 
 /* "http://host/path" is as good as "/path" (RFC 9112, 3.2.2). */
-static struct slice origin_form(struct slice target)
+static struct slice without_authority(struct slice target)
 {
-    if (target.n < 7 || strncasecmp(target.at, "http://", 7) != 0)
+    size_t n = 7;
+    if (target.n < n || strncasecmp(target.at, "http://", n) != 0)
         return target;
-    const char *slash = memchr(target.at + 7, '/', target.n - 7);
-    if (!slash)
-        return (struct slice){"/", 1};
-    return (struct slice){slash, target.n - (size_t)(slash - target.at)};
+    while (n < target.n && target.at[n] != '/' && target.at[n] != '?')
+        n++;
+    return (struct slice){target.at + n, target.n - n};
+}
+
+static void split_target(struct slice target, struct head *h)
+{
+    struct slice rest = without_authority(target);
+    struct slice path = cut(&rest, '?');
+    bool is_root = path.n == 0 && path.at != target.at; /* "http://host?query" */
+    h->path = is_root ? "/" : path.at;
+    h->path_n = is_root ? 1 : path.n;
+    h->query = rest.at;
+    h->query_n = rest.n;
 }
 
 static bool is_text(struct slice s)
@@ -148,19 +159,16 @@ struct head head_read(const char *bytes, size_t n)
     struct slice lines = {bytes, h.n_bytes};
     struct slice line = trim(cut(&lines, '\n'));
     struct slice method = cut(&line, ' ');
-    struct slice target = origin_form(cut(&line, ' '));
+    struct slice target = cut(&line, ' ');
     struct handshake hs = {0};
-    if (!is_text(method) || !is_text(target) || target.at[0] != '/' || line.n != 8 ||
-        memcmp(line.at, "HTTP/1.", 7) != 0 || read_fields(lines, &hs) < 0)
+    split_target(target, &h);
+    if (!is_text(method) || !is_text(target) || h.path_n == 0 || h.path[0] != '/' || line.n != 8 ||
+        memcmp(line.at, "HTTP/1.", 7) != 0 || !isdigit((unsigned char)line.at[7]) ||
+        read_fields(lines, &hs) < 0)
         return refuse(400);
     h.is_head_method = is_word(method, "HEAD");
     if (!h.is_head_method && !is_word(method, "GET"))
         return refuse(405);
-    struct slice path = cut(&target, '?');
-    h.path = path.at;
-    h.path_n = path.n;
-    h.query = target.at;
-    h.query_n = target.n;
     return judge(h, &hs, line.at[7] == '0');
 }
 

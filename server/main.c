@@ -17,7 +17,7 @@ int main(int argc, char **argv)
         log_setup((enum log_format)settings.log_format, (enum log_level)settings.log_level);
         rc = streamd_start(&d, &settings, &e);
         if (rc == 0)
-            streamd_run(&d);
+            rc = streamd_run(&d, &e);
         streamd_stop(&d);
     }
     opt_values_deinit(&values);

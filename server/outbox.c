@@ -27,15 +27,13 @@ static struct entry first_entry(const struct outbox *o)
 }
 
 /* Moves what is waiting to the front, then grows if that was not enough. */
-static int reserve(struct outbox *o, size_t n)
+static int make_room(struct outbox *o, size_t n)
 {
     if (o->head) {
         memmove(o->bytes, o->bytes + o->head, o->len - o->head);
         o->len -= o->head;
         o->head = 0;
     }
-    if (n > o->max || o->len > o->max - n)
-        return -1;
     size_t want = o->cap ? o->cap : 4096;
     while (want < o->len + n)
         want *= 2;
@@ -50,11 +48,14 @@ static int reserve(struct outbox *o, size_t n)
 int outbox_put(struct outbox *o, const char *message, size_t n, uint64_t now_us)
 {
     struct entry e = {.put_us = now_us, .n = n};
-    if (o->len + sizeof e + n > o->cap && reserve(o, sizeof e + n) < 0)
+    size_t need = sizeof e + n, waiting = o->len - o->head;
+    if (need > o->max || waiting > o->max - need)
+        return -1;
+    if (need > o->cap - o->len && make_room(o, need) < 0)
         return -1;
     memcpy(o->bytes + o->len, &e, sizeof e);
     memcpy(o->bytes + o->len + sizeof e, message, n);
-    o->len += sizeof e + n;
+    o->len += need;
     o->n++;
     return 0;
 }

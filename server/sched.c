@@ -46,20 +46,43 @@ static bool finish(struct sched *s, struct frame *f)
     return wake;
 }
 
+/* Under the lock. Puts a seat with a waiting frame in the line; with a worker to
+ * spare, the frame is that worker's and cannot be replaced any more. */
+static void stand_in_line(struct sched *s, struct seat *seat, bool is_worker_free)
+{
+    line_append(s, seat);
+    if (!is_worker_free)
+        return;
+    seat->claimed = seat->waiting;
+    seat->waiting = NULL;
+    seat->in_work = true;
+    s->n_claimed++;
+}
+
+static struct frame *take_first(struct sched *s, struct seat *seat)
+{
+    struct frame *f = seat->claimed ? seat->claimed : seat->waiting;
+    line_remove(s, seat);
+    if (seat->claimed)
+        s->n_claimed--;
+    else
+        seat->waiting = NULL;
+    seat->claimed = NULL;
+    seat->in_work = true;
+    return f;
+}
+
 /* Under the lock, which is released while the pipeline runs. */
 static void take_turn(struct sched *s)
 {
     struct seat *seat = s->first;
-    struct frame *f = seat->waiting;
-    line_remove(s, seat);
-    seat->waiting = NULL;
-    seat->in_work = true;
+    struct frame *f = take_first(s, seat);
     pthread_mutex_unlock(&s->lock);
     run(seat, f);
     pthread_mutex_lock(&s->lock);
     seat->in_work = false;
     if (seat->waiting)
-        line_append(s, seat);
+        stand_in_line(s, seat, !s->first); /* nobody else waits: this worker goes on with it */
     if (finish(s, f)) {
         pthread_mutex_unlock(&s->lock);
         s->on_finished(s->ctx);
@@ -71,11 +94,14 @@ static void *worker(void *arg)
 {
     struct sched *s = arg;
     pthread_mutex_lock(&s->lock);
-    while (!s->stopping) {
-        if (s->first)
+    while (!s->stopping || s->n_claimed) {
+        if (s->first) {
             take_turn(s);
-        else
-            pthread_cond_wait(&s->work, &s->lock);
+            continue;
+        }
+        s->n_sleeping++;
+        pthread_cond_wait(&s->work, &s->lock);
+        s->n_sleeping--;
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -125,7 +151,7 @@ struct sched_outcome sched_submit(struct sched *s, struct seat *seat, struct fra
     struct sched_outcome out = {.verdict = admit_frame(&view), .replaced = seat->waiting};
     seat->waiting = f;
     if (out.verdict == VERDICT_RUN) {
-        line_append(s, seat);
+        stand_in_line(s, seat, s->n_sleeping > s->n_claimed);
         pthread_cond_signal(&s->work);
         if (s->n_threads == 0)
             take_turn(s);
@@ -139,7 +165,7 @@ struct frame *sched_leave(struct sched *s, struct seat *seat)
     pthread_mutex_lock(&s->lock);
     struct frame *f = seat->waiting;
     seat->waiting = NULL;
-    if (seat->in_line)
+    if (f && seat->in_line && !seat->claimed)
         line_remove(s, seat);
     pthread_mutex_unlock(&s->lock);
     return f;

@@ -7,6 +7,10 @@
  * workers by turns, however fast one of them sends, and memory is bounded by
  * sessions, not by rate. Who stays and who is replaced decides admit.h.
  *
+ * While a worker is free there is no line: an idle session's frame is that
+ * worker's at once, "in work" before the thread has woken up, so that a burst
+ * cannot replace a frame which nothing stood in the way of.
+ *
  * With 0 workers sched_submit runs the pipeline itself, on the I/O thread:
  * cheaper for pipelines that take less than the hand-over, wrong for others.
  *
@@ -30,7 +34,8 @@ struct seat { /* all zero: empty; all of it under the scheduler's lock but the f
     const struct pipeline *pipeline;
     void *state; /* the session's pipeline state: used by the worker that has its frame */
     struct frame *waiting;
-    bool in_work;
+    struct frame *claimed;    /* a free worker's, which has not woken up yet */
+    bool in_work;             /* a worker has a frame, or has claimed one */
     struct seat *prev, *next; /* the line */
     bool in_line;
 };
@@ -39,6 +44,8 @@ struct sched {
     pthread_mutex_t lock;
     pthread_cond_t work;
     struct seat *first, *last;
+    unsigned n_sleeping; /* workers; more than n_claimed: one is free */
+    unsigned n_claimed;  /* seats in line with a claimed frame: they are its head */
     struct frame *finished, **finished_end; /* oldest first */
     bool woken;                             /* on_finished was called since the last collect */
     bool stopping;

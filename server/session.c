@@ -284,6 +284,7 @@ void session_on_finished(struct session *s, struct frame *f)
         drop(s, f, DROP_CLOSED);
     } else {
         s->n_out--;
+        s->heard_us = clock_now_us(); /* who waits for an answer is not idle */
         if (f->failed)
             fail(s, f);
         else
@@ -408,7 +409,8 @@ void session_tick(struct session *s, uint64_t now_us)
     else if (s->phase == SESSION_ENDING &&
              clock_age_us(now_us, s->ending_us) > 2 * o->reply_timeout_us)
         kill_connection(s, s->end_reason); /* the peer does not take its close */
-    else if (o->idle_timeout_us && clock_age_us(now_us, s->heard_us) > o->idle_timeout_us)
+    else if (o->idle_timeout_us && !s->n_out &&
+             clock_age_us(now_us, s->heard_us) > o->idle_timeout_us)
         end_session(s, LWS_CLOSE_STATUS_GOINGAWAY, "idle");
 }
 

@@ -234,10 +234,12 @@ int streamd_start(struct streamd *d, const struct settings *settings, struct err
     return rc;
 }
 
-void streamd_run(struct streamd *d)
+int streamd_run(struct streamd *d, struct err *e)
 {
-    while (!d->stopped && lws_service(d->lws, 0) >= 0)
-        ;
+    while (!d->stopped)
+        if (lws_service(d->lws, 0) < 0)
+            return err_set(e, EXIT_FAILED, "the event loop of libwebsockets broke");
+    return 0;
 }
 
 static void log_done(const struct streamd *d)

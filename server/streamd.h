@@ -53,8 +53,8 @@ struct streamd {
 int streamd_start(struct streamd *d, const struct settings *settings, struct err *e);
 
 /* Serves until SIGTERM or SIGINT, then drains: answers what is in work, closes
- * the sessions with 1001, at most for settings->drain_timeout_us. */
-void streamd_run(struct streamd *d);
+ * the sessions with 1001, at most for settings->drain_timeout_us. 0 or -EXIT_FAILED. */
+int streamd_run(struct streamd *d, struct err *e);
 void streamd_stop(struct streamd *d);
 
 /* Answers everything the workers have finished. */
