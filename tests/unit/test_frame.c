@@ -1,0 +1,172 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "server/frame.h"
+
+#define KIB      ((size_t)1 << 10)
+#define MIB      ((size_t)1 << 20)
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+static void a_frame_has_room_in_powers_of_two(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t asked, cap;
+    } rows[] = {
+        {0, 16 * KIB},          {1, 16 * KIB},      {16 * KIB, 16 * KIB}, {16 * KIB + 1, 32 * KIB},
+        {100000, 128 * KIB},    {5 * MIB, 8 * MIB}, {8 * MIB, 8 * MIB},   {8 * MIB + 1, 16 * MIB},
+        {512 * MIB, 512 * MIB},
+    };
+    struct pool p = pool_make(0);
+    for (size_t i = 0; i < N(rows); i++) {
+        struct frame *f = pool_get(&p, rows[i].asked);
+        assert_non_null(f);
+        assert_int_equal(f->cap, rows[i].cap);
+        pool_put(&p, f);
+    }
+    pool_deinit(&p);
+}
+
+static void more_than_the_largest_class_is_refused(void **state)
+{
+    (void)state;
+    struct pool p = pool_make(0);
+    assert_null(pool_get(&p, 512 * MIB + 1));
+    assert_null(pool_get(&p, SIZE_MAX));
+    struct frame *f = pool_get(&p, 100);
+    assert_int_equal(frame_reserve(f, 100, 512 * MIB + 1), -1);
+    assert_int_equal(f->cap, 16 * KIB);
+    pool_put(&p, f);
+    pool_deinit(&p);
+}
+
+static void a_frame_put_back_is_used_again(void **state)
+{
+    (void)state;
+    struct pool p = pool_make(MIB);
+    struct frame *first = pool_get(&p, 20 * KIB), *second = pool_get(&p, 20 * KIB);
+    pool_put(&p, first);
+    pool_put(&p, second);
+    assert_int_equal(p.idle_bytes, 64 * KIB);
+    assert_ptr_equal(pool_get(&p, 17 * KIB), second);
+    assert_ptr_equal(pool_get(&p, 32 * KIB), first);
+    assert_int_equal(p.idle_bytes, 0);
+    pool_put(&p, first);
+    pool_put(&p, second);
+    pool_deinit(&p);
+    assert_int_equal(p.idle_bytes, 0);
+}
+
+static void a_frame_of_another_class_is_not_used(void **state)
+{
+    (void)state;
+    struct pool p = pool_make(MIB);
+    struct frame *small = pool_get(&p, 1), *large = pool_get(&p, 100 * KIB);
+    pool_put(&p, small);
+    pool_put(&p, large);
+    struct frame *middle = pool_get(&p, 40 * KIB);
+    assert_ptr_not_equal(middle, small);
+    assert_ptr_not_equal(middle, large);
+    assert_int_equal(middle->cap, 64 * KIB);
+    pool_put(&p, middle);
+    pool_deinit(&p);
+}
+
+static void a_used_frame_comes_back_without_its_past(void **state)
+{
+    (void)state;
+    struct pool p = pool_make(MIB);
+    struct frame *f = pool_get(&p, 1), *other = pool_get(&p, 1);
+    text_add(&f->result, "{\"old\":1}");
+    f->failed = true;
+    f->next = other;
+    pool_put(&p, f);
+    assert_ptr_equal(pool_get(&p, 1), f);
+    assert_string_equal(text_str(&f->result), "");
+    assert_int_equal(f->result.len, 0);
+    assert_false(f->failed);
+    assert_null(f->next);
+    pool_put(&p, f);
+    pool_put(&p, other);
+    pool_deinit(&p);
+}
+
+static void idle_frames_stay_within_the_limit(void **state)
+{
+    (void)state;
+    struct pool p = pool_make(40 * KIB);
+    struct frame *f[4];
+    for (size_t i = 0; i < N(f); i++)
+        f[i] = pool_get(&p, 1);
+    for (size_t i = 0; i < N(f); i++) {
+        pool_put(&p, f[i]);
+        assert_true(p.idle_bytes <= p.idle_bytes_max);
+    }
+    assert_int_equal(p.idle_bytes, 32 * KIB);
+    pool_put(&p, pool_get(&p, 64 * KIB)); /* alone larger than the limit */
+    assert_int_equal(p.idle_bytes, 32 * KIB);
+    pool_deinit(&p);
+}
+
+static void growing_keeps_the_bytes_that_are_used(void **state)
+{
+    (void)state;
+    struct pool p = pool_make(0);
+    struct frame *f = pool_get(&p, 1);
+    for (size_t i = 0; i < 16 * KIB; i++)
+        f->data[i] = (uint8_t)(i * 31);
+    assert_int_equal(frame_reserve(f, 16 * KIB, 16 * KIB), 0);
+    assert_int_equal(f->cap, 16 * KIB);
+    assert_int_equal(frame_reserve(f, 16 * KIB, MIB + 1), 0);
+    assert_int_equal(f->cap, 2 * MIB);
+    for (size_t i = 0; i < 16 * KIB; i++)
+        assert_int_equal(f->data[i], (uint8_t)(i * 31));
+    assert_int_equal(frame_reserve(f, 0, 3 * MIB), 0);
+    assert_int_equal(f->cap, 4 * MIB);
+    memset(f->data, 0xff, f->cap);
+    pool_put(&p, f);
+    pool_deinit(&p);
+}
+
+static void a_grown_frame_goes_back_to_its_new_class(void **state)
+{
+    (void)state;
+    struct pool p = pool_make(MIB);
+    struct frame *f = pool_get(&p, 1);
+    assert_int_equal(frame_reserve(f, 0, 100 * KIB), 0);
+    pool_put(&p, f);
+    assert_int_equal(p.idle_bytes, 128 * KIB);
+    assert_ptr_equal(pool_get(&p, 128 * KIB), f);
+    pool_put(&p, f);
+    pool_deinit(&p);
+}
+
+static void putting_nothing_back_is_fine(void **state)
+{
+    (void)state;
+    struct pool p = pool_make(MIB);
+    pool_put(&p, NULL);
+    assert_int_equal(p.idle_bytes, 0);
+    pool_deinit(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_frame_has_room_in_powers_of_two),
+        cmocka_unit_test(more_than_the_largest_class_is_refused),
+        cmocka_unit_test(a_frame_put_back_is_used_again),
+        cmocka_unit_test(a_frame_of_another_class_is_not_used),
+        cmocka_unit_test(a_used_frame_comes_back_without_its_past),
+        cmocka_unit_test(idle_frames_stay_within_the_limit),
+        cmocka_unit_test(growing_keeps_the_bytes_that_are_used),
+        cmocka_unit_test(a_grown_frame_goes_back_to_its_new_class),
+        cmocka_unit_test(putting_nothing_back_is_fine),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
