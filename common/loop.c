@@ -111,7 +111,10 @@ static void run_timers(struct loop *l)
     uint64_t expirations;
     while (read(l->timer_fd, &expirations, sizeof expirations) < 0 && errno == EINTR)
         ;
-    while (l->timers && l->timers->due_us <= l->now_us) {
+    unsigned n_due = 0; /* those that their callbacks set anew have their turn in the next one */
+    for (struct loop_timer *t = l->timers; t && t->due_us <= l->now_us; t = t->next)
+        n_due++;
+    while (n_due-- && l->timers && l->timers->due_us <= l->now_us) {
         struct loop_timer *t = l->timers;
         unlink_timer(l, t);
         t->on_due(t->ctx);

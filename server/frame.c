@@ -89,7 +89,7 @@ void pool_put(struct pool *p, struct frame *f)
 {
     if (!f)
         return;
-    if (p->idle_bytes + f->cap > p->idle_bytes_max) {
+    if (!f->cap || p->idle_bytes + f->cap > p->idle_bytes_max) {
         frame_free(f);
         return;
     }

@@ -41,6 +41,11 @@ static bool is_word(struct slice s, const char *word)
     return s.n == strlen(word) && strncasecmp(s.at, word, s.n) == 0;
 }
 
+static bool is_exactly(struct slice s, const char *word)
+{
+    return s.n == strlen(word) && memcmp(s.at, word, s.n) == 0;
+}
+
 static bool list_has(struct slice list, const char *word)
 {
     while (list.n)
@@ -133,9 +138,8 @@ static bool is_key(struct slice s)
 
 static struct head judge(struct head h, const struct handshake *hs, bool is_http_1_0)
 {
-    bool is_stream = h.path_n == strlen(PROTO_PATH) && memcmp(h.path, PROTO_PATH, h.path_n) == 0;
     h.kind = HEAD_PAGE;
-    if (!is_stream)
+    if (!is_exactly((struct slice){h.path, h.path_n}, PROTO_PATH))
         return h;
     if (!hs->upgrade || !hs->connection || h.is_head_method || is_http_1_0)
         return refuse(426);
@@ -166,8 +170,8 @@ struct head head_read(const char *bytes, size_t n)
         memcmp(line.at, "HTTP/1.", 7) != 0 || !isdigit((unsigned char)line.at[7]) ||
         read_fields(lines, &hs) < 0)
         return refuse(400);
-    h.is_head_method = is_word(method, "HEAD");
-    if (!h.is_head_method && !is_word(method, "GET"))
+    h.is_head_method = is_exactly(method, "HEAD");
+    if (!h.is_head_method && !is_exactly(method, "GET"))
         return refuse(405);
     return judge(h, &hs, line.at[7] == '0');
 }

@@ -46,6 +46,14 @@ static bool finish(struct sched *s, struct frame *f)
     return wake;
 }
 
+/* Is there a worker that nobody in the line needs? One who was called may not have woken
+ * up yet, so behind a frame that can be replaced no other is given away. */
+static bool has_free_worker(const struct sched *s)
+{
+    bool all_claimed = !s->last || s->last->claimed;
+    return all_claimed && s->n_sleeping > s->n_claimed;
+}
+
 /* Under the lock. Puts a seat with a waiting frame in the line; with a worker to
  * spare, the frame is that worker's and cannot be replaced any more. */
 static void stand_in_line(struct sched *s, struct seat *seat, bool is_worker_free)
@@ -151,7 +159,7 @@ struct sched_outcome sched_submit(struct sched *s, struct seat *seat, struct fra
     struct sched_outcome out = {.verdict = admit_frame(&view), .replaced = seat->waiting};
     seat->waiting = f;
     if (out.verdict == VERDICT_RUN) {
-        stand_in_line(s, seat, s->n_sleeping > s->n_claimed);
+        stand_in_line(s, seat, has_free_worker(s));
         pthread_cond_signal(&s->work);
         if (s->n_threads == 0)
             take_turn(s);

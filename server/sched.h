@@ -44,7 +44,7 @@ struct sched {
     pthread_mutex_t lock;
     pthread_cond_t work;
     struct seat *first, *last;
-    unsigned n_sleeping; /* workers; more than n_claimed: one is free */
+    unsigned n_sleeping; /* workers, and those called and not awake yet */
     unsigned n_claimed;  /* seats in line with a claimed frame: they are its head */
     struct frame *finished, **finished_end; /* oldest first */
     bool woken;                             /* on_finished was called since the last collect */
@@ -65,7 +65,8 @@ struct sched_outcome {
 int sched_start(struct sched *s, unsigned n_workers, void (*on_finished)(void *ctx), void *ctx,
                 struct err *e);
 
-/* Ends the workers after what they have in work. Waits for them. */
+/* Ends the workers after what they have in work. Waits for them; nothing else may be
+ * called after it. */
 void sched_stop(struct sched *s);
 
 /* Takes f, which has its session's seat. */

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/frame.h"
@@ -146,6 +147,23 @@ static void a_grown_frame_goes_back_to_its_new_class(void **state)
     pool_deinit(&p);
 }
 
+/* frame_reserve leaves a frame without a buffer when memory runs out. */
+static void a_frame_without_a_buffer_is_not_used_again(void **state)
+{
+    (void)state;
+    struct pool p = pool_make(MIB);
+    struct frame *f = pool_get(&p, 1);
+    free(f->data);
+    f->data = NULL;
+    f->cap = 0;
+    pool_put(&p, f);
+    f = pool_get(&p, 1);
+    size_t cap = f->cap;
+    pool_put(&p, f);
+    pool_deinit(&p);
+    assert_int_equal(cap, 16 * KIB);
+}
+
 static void putting_nothing_back_is_fine(void **state)
 {
     (void)state;
@@ -166,6 +184,7 @@ int main(void)
         cmocka_unit_test(idle_frames_stay_within_the_limit),
         cmocka_unit_test(growing_keeps_the_bytes_that_are_used),
         cmocka_unit_test(a_grown_frame_goes_back_to_its_new_class),
+        cmocka_unit_test(a_frame_without_a_buffer_is_not_used_again),
         cmocka_unit_test(putting_nothing_back_is_fine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

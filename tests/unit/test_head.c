@@ -28,86 +28,88 @@ static void assert_slice(const char *at, size_t n, const char *want)
         fail_msg("'%.*s' is not '%s'", (int)n, at, want);
 }
 
+static const struct {
+    const char *text;
+    enum head_kind kind;
+    int status;
+} requests[] = {
+    {HANDSHAKE, HEAD_STREAM, 0},
+    {"GET / HTTP/1.1\r\n\r\n", HEAD_PAGE, 0},
+    {"HEAD /metrics HTTP/1.1\r\nHost: h\r\n\r\n", HEAD_PAGE, 0},
+    {"GET /healthz HTTP/1.0\r\n\r\n", HEAD_PAGE, 0},
+    {"GET /healthz HTTP/1.1\n\n", HEAD_PAGE, 0},
+    {"GET /healthz HTTP/1.1\nHost: h\r\n\n", HEAD_PAGE, 0},
+    {"GET /ws/video/streams HTTP/1.1\r\n" FIELDS "\r\n", HEAD_PAGE, 0},
+    {"GET /ws/video/stream/ HTTP/1.1\r\n" FIELDS "\r\n", HEAD_PAGE, 0},
+    /* methods */
+    {"POST / HTTP/1.1\r\n\r\n", HEAD_REFUSE, 405},
+    {"OPTIONS * HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
+    {"GETS / HTTP/1.1\r\n\r\n", HEAD_REFUSE, 405},
+    {"get / HTTP/1.1\r\n\r\n", HEAD_REFUSE, 405},
+    {"DELETE " PROTO_PATH " HTTP/1.1\r\n" FIELDS "\r\n", HEAD_REFUSE, 405},
+    /* request lines that are none */
+    {"\n\n", HEAD_REFUSE, 400},
+    {"\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET /\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET  / HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET / HTTP/1.1 x\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET / HTTP/2.0\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET / HTTP/1.10\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET / http/1.1\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET / HTTP/1.x\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET x HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET ?x HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET /\x01 HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET /\t HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET /\x7f HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
+    {"G\x01T / HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
+    {"\x16\x03\x01\x02\n\n", HEAD_REFUSE, 400}, /* TLS on the plain port */
+    /* fields */
+    {"GET / HTTP/1.1\r\nno colon\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n", HEAD_REFUSE, 400},
+    {"GET / HTTP/1.1\r\nA:\r\nB: :\r\n\r\n", HEAD_PAGE, 0},
+    /* handshakes that are none: what is missing is told */
+    {STREAM_WITH(""), HEAD_REFUSE, 426},
+    {"HEAD " PROTO_PATH " HTTP/1.1\r\n" FIELDS "\r\n", HEAD_REFUSE, 426},
+    {"GET " PROTO_PATH " HTTP/1.0\r\n" FIELDS "\r\n", HEAD_REFUSE, 426},
+    {STREAM_WITH("Connection: Upgrade\r\nSec-WebSocket-Key: " KEY
+                 "\r\nSec-WebSocket-Version: 13\r\n"),
+     HEAD_REFUSE, 426},
+    {STREAM_WITH("Upgrade: websocket\r\nSec-WebSocket-Key: " KEY
+                 "\r\nSec-WebSocket-Version: 13\r\n"),
+     HEAD_REFUSE, 426},
+    {STREAM_WITH("Upgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " KEY
+                 "\r\nSec-WebSocket-Version: 13\r\n"),
+     HEAD_REFUSE, 426},
+    {STREAM_WITH(UPGRADE "Sec-WebSocket-Key: " KEY "\r\n"), HEAD_REFUSE, 426},
+    {STREAM_WITH(UPGRADE "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 8\r\n"), HEAD_REFUSE,
+     426},
+    {STREAM_WITH(UPGRADE "Sec-WebSocket-Version: 13\r\n"), HEAD_REFUSE, 400},
+    /* headers in other forms */
+    {STREAM_WITH("UPGRADE: WebSocket\r\nconnection: keep-alive, upgrade\r\n"
+                 "SEC-WEBSOCKET-KEY:" KEY "\r\nsec-websocket-version:\t13 \r\n"),
+     HEAD_STREAM, 0},
+    {STREAM_WITH("Upgrade: h2c , websocket\r\nConnection: a\r\nConnection: Upgrade\r\n"
+                 "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n"),
+     HEAD_STREAM, 0},
+    {STREAM_WITH(FIELDS "Sec-WebSocket-Protocol: chat\r\n"
+                        "Sec-WebSocket-Extensions: permessage-deflate\r\n"),
+     HEAD_STREAM, 0},
+    {"GET " PROTO_PATH " HTTP/1.1\nUpgrade: websocket\nConnection: Upgrade\n"
+     "Sec-WebSocket-Key: " KEY "\nSec-WebSocket-Version: 13\n\n",
+     HEAD_STREAM, 0},
+};
+
 static void requests_are_told_apart(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text;
-        enum head_kind kind;
-        int status;
-    } rows[] = {
-        {HANDSHAKE, HEAD_STREAM, 0},
-        {"GET / HTTP/1.1\r\n\r\n", HEAD_PAGE, 0},
-        {"HEAD /metrics HTTP/1.1\r\nHost: h\r\n\r\n", HEAD_PAGE, 0},
-        {"GET /healthz HTTP/1.0\r\n\r\n", HEAD_PAGE, 0},
-        {"GET /healthz HTTP/1.1\n\n", HEAD_PAGE, 0},
-        {"GET /healthz HTTP/1.1\nHost: h\r\n\n", HEAD_PAGE, 0},
-        {"GET /ws/video/streams HTTP/1.1\r\n" FIELDS "\r\n", HEAD_PAGE, 0},
-        {"GET /ws/video/stream/ HTTP/1.1\r\n" FIELDS "\r\n", HEAD_PAGE, 0},
-        /* methods */
-        {"POST / HTTP/1.1\r\n\r\n", HEAD_REFUSE, 405},
-        {"OPTIONS * HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
-        {"GETS / HTTP/1.1\r\n\r\n", HEAD_REFUSE, 405},
-        {"DELETE " PROTO_PATH " HTTP/1.1\r\n" FIELDS "\r\n", HEAD_REFUSE, 405},
-        /* request lines that are none */
-        {"\n\n", HEAD_REFUSE, 400},
-        {"\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET /\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET  / HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET / HTTP/1.1 x\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET / HTTP/2.0\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET / HTTP/1.10\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET / http/1.1\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET / HTTP/1.x\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET x HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET ?x HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET /\x01 HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET /\t HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET /\x7f HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
-        {"G\x01T / HTTP/1.1\r\n\r\n", HEAD_REFUSE, 400},
-        {"\x16\x03\x01\x02\n\n", HEAD_REFUSE, 400}, /* TLS on the plain port */
-        /* fields */
-        {"GET / HTTP/1.1\r\nno colon\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n", HEAD_REFUSE, 400},
-        {"GET / HTTP/1.1\r\nA:\r\nB: :\r\n\r\n", HEAD_PAGE, 0},
-        /* handshakes that are none: what is missing is told */
-        {STREAM_WITH(""), HEAD_REFUSE, 426},
-        {"HEAD " PROTO_PATH " HTTP/1.1\r\n" FIELDS "\r\n", HEAD_REFUSE, 426},
-        {"GET " PROTO_PATH " HTTP/1.0\r\n" FIELDS "\r\n", HEAD_REFUSE, 426},
-        {STREAM_WITH("Connection: Upgrade\r\nSec-WebSocket-Key: " KEY
-                     "\r\nSec-WebSocket-Version: 13\r\n"),
-         HEAD_REFUSE, 426},
-        {STREAM_WITH("Upgrade: websocket\r\nSec-WebSocket-Key: " KEY
-                     "\r\nSec-WebSocket-Version: 13\r\n"),
-         HEAD_REFUSE, 426},
-        {STREAM_WITH("Upgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " KEY
-                     "\r\nSec-WebSocket-Version: 13\r\n"),
-         HEAD_REFUSE, 426},
-        {STREAM_WITH(UPGRADE "Sec-WebSocket-Key: " KEY "\r\n"), HEAD_REFUSE, 426},
-        {STREAM_WITH(UPGRADE "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 8\r\n"),
-         HEAD_REFUSE, 426},
-        {STREAM_WITH(UPGRADE "Sec-WebSocket-Version: 13\r\n"), HEAD_REFUSE, 400},
-        /* headers in other forms */
-        {STREAM_WITH("UPGRADE: WebSocket\r\nconnection: keep-alive, upgrade\r\n"
-                     "SEC-WEBSOCKET-KEY:" KEY "\r\nsec-websocket-version:\t13 \r\n"),
-         HEAD_STREAM, 0},
-        {STREAM_WITH("Upgrade: h2c , websocket\r\nConnection: a\r\nConnection: Upgrade\r\n"
-                     "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n"),
-         HEAD_STREAM, 0},
-        {STREAM_WITH(FIELDS "Sec-WebSocket-Protocol: chat\r\n"
-                            "Sec-WebSocket-Extensions: permessage-deflate\r\n"),
-         HEAD_STREAM, 0},
-        {"GET " PROTO_PATH " HTTP/1.1\nUpgrade: websocket\nConnection: Upgrade\n"
-         "Sec-WebSocket-Key: " KEY "\nSec-WebSocket-Version: 13\n\n",
-         HEAD_STREAM, 0},
-    };
-    for (size_t i = 0; i < N(rows); i++) {
-        struct head h = read_text(rows[i].text);
-        if (h.kind != rows[i].kind || h.status != rows[i].status)
-            fail_msg("kind %d, status %d: %s", h.kind, h.status, rows[i].text);
+    for (size_t i = 0; i < N(requests); i++) {
+        struct head h = read_text(requests[i].text);
+        if (h.kind != requests[i].kind || h.status != requests[i].status)
+            fail_msg("kind %d, status %d: %s", h.kind, h.status, requests[i].text);
         if (h.kind != HEAD_REFUSE)
-            assert_int_equal(h.n_bytes, strlen(rows[i].text));
+            assert_int_equal(h.n_bytes, strlen(requests[i].text));
     }
 }
 

@@ -46,7 +46,9 @@ static void act(struct actor *a)
 
 static void on_due(void *ctx)
 {
-    act(ctx);
+    struct actor *a = ctx;
+    assert_true(a->story->loop.now_us >= a->timer.due_us);
+    act(a);
 }
 
 static void on_ready(void *ctx, int fd, uint32_t events)
@@ -256,13 +258,31 @@ static void a_timer_may_set_itself_and_others(void **state)
     a[0].sets = &a[0];
     a[0].sets_for_us = UINT64_MAX / 2000; /* later than this test */
     a[1].sets = &a[2];
-    a[1].sets_for_us = 3000; /* due already: still this turn */
+    a[1].sets_for_us = 3000; /* due already: in the next turn */
     loop_timer_set(&s.loop, &a[0].timer, 1000);
     loop_timer_set(&s.loop, &a[1].timer, 2000);
     turn_until(&s, "abc");
     assert_true(a[0].timer.armed);
     assert_false(is_anything_ready(&s));
     loop_timer_cancel(&s.loop, &a[0].timer);
+    loop_deinit(&s.loop);
+}
+
+/* Else it would keep everything else from being served. */
+static void a_timer_that_is_always_due_fires_once_a_turn(void **state)
+{
+    (void)state;
+    struct story s;
+    struct actor a[1];
+    story_begin(&s);
+    cast(&s, a, 1);
+    a[0].sets = &a[0];
+    a[0].sets_for_us = 1;
+    loop_timer_set(&s.loop, &a[0].timer, 1);
+    await_turn(&s);
+    assert_string_equal(s.text, "a");
+    await_turn(&s);
+    assert_string_equal(s.text, "aa");
     loop_deinit(&s.loop);
 }
 
@@ -482,6 +502,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_timer_does_not_fire),
         cmocka_unit_test(a_timer_may_cancel_others_that_are_due),
         cmocka_unit_test(a_timer_may_set_itself_and_others),
+        cmocka_unit_test(a_timer_that_is_always_due_fires_once_a_turn),
         cmocka_unit_test(many_timers_keep_their_order_under_changes),
         cmocka_unit_test(a_ready_descriptor_is_told_until_it_is_read),
         cmocka_unit_test(a_watch_may_change_what_it_waits_for),
