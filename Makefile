@@ -103,13 +103,14 @@ check: unit-check integration-check
 
 unit-check: units
 	@failed=0; for t in $(UNITS); do \
-	    $$t >$$t.log 2>&1 || { grep -v '  RUN  \|  OK  ' $$t.log; failed=1; }; \
+	    $$t >$$t.log 2>&1 || { grep -v '^\[ RUN\|^\[       OK' $$t.log; failed=1; }; \
 	    sed -n 's/^\[==========\] \([0-9]* test(s) run\).*/  \1/p' $$t.log | \
 	        sed "s|^|  TEST  $${t##*/}|"; \
 	done; exit $$failed
 
 integration-check: programs pages
-	@BUILD=$(abspath $B) $(PYTHON) -B -m pytest -q -n 4 -p no:cacheprovider tests/integration
+	@STREAMD=$(abspath $B/streamd) STREAMCTL=$(abspath $B/streamctl) TEST_SLOW=$(if $(SAN),3,1) \
+	    $(PYTHON) -B -m pytest -q -n 4 -p no:cacheprovider tests/integration
 
 # One session's life under valgrind: no leak, no invalid access.
 valgrind-check: programs

@@ -1,0 +1,70 @@
+/* streamctl - streams a camera to an inference server without lag. See streamctl(1). */
+#include <curl/curl.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/address.h"
+#include "cli/options.h"
+#include "cli/pipelines.h"
+#include "cli/probe.h"
+#include "cli/source.h"
+#include "cli/stream.h"
+
+/* The source's URL may hold a password: ps must not show it for longer than this takes. */
+static int run_stream(const struct settings *set, char *arg, const char *url, struct err *e)
+{
+    char *source = strdup(arg);
+    if (!source)
+        return -err_set(e, EXIT_FAILED, "out of memory");
+    source_hide(arg);
+    int code = stream_run(set, source, url, e);
+    free(source);
+    return code;
+}
+
+static int run(const struct settings *set, const struct opt_values *v, struct err *e)
+{
+    int at = v->command == COMMAND_STREAM ? 1 : 0;
+    const char *url = v->n_args > at ? v->args[at] : ADDRESS_DEFAULT;
+    switch ((enum command)v->command) {
+    case COMMAND_STREAM:
+        return run_stream(set, v->args[0], url, e);
+    case COMMAND_PROBE:
+        return probe_run(set, url, e);
+    case COMMAND_PIPELINES:
+        return pipelines_run(set, url, e);
+    }
+    return EXIT_USAGE;
+}
+
+/* A descriptor that was closed by who started us must not become a socket of ours. */
+static void open_standard_files(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    open_standard_files();
+    struct settings set;
+    struct opt_values values;
+    struct err e = {0};
+    int code = -opt_parse(&streamctl_program, argc, argv, &set, sizeof set, &values, &e);
+    if (code == EXIT_DONE && !values.done) {
+        curl_global_init(CURL_GLOBAL_DEFAULT);
+        code = run(&set, &values, &e);
+        curl_global_cleanup();
+    }
+    if (e.text[0])
+        fprintf(stderr, "streamctl: %s\n", e.text);
+    opt_values_deinit(&values);
+    return code;
+}

@@ -1,0 +1,117 @@
+#include "cli/options.h"
+
+#include "cli/flight.h"
+
+#define S          (1u << COMMAND_STREAM)
+#define P          (1u << COMMAND_PROBE)
+#define AT(member) .at = offsetof(struct settings, member)
+
+static const char *const idle_names[] = {"keep", "close", NULL};
+static const char *const color_names[] = {"auto", "always", "never", NULL};
+
+/* clang-format off */
+static const struct opt opts[] = {
+    {.kind = OPT_TEXT, .letter = 'p', .name = "pipeline", .arg = "NAME", .def = "motion",
+     .commands = S | P, AT(pipeline),
+     .help = "the server's pipeline to run; `streamctl pipelines` lists them"},
+    {.kind = OPT_REAL, .letter = 'f', .name = "fps", .arg = "F", .def = "0", .min = 0,
+     .max = 1000, .commands = S, AT(fps),
+     .help = "send at most F frames per second; 0: as many as the source gives"},
+    {.kind = OPT_COUNT, .name = "skip-frames", .arg = "N", .def = "1", .min = 0, .max = 1000000,
+     .commands = S, AT(skip_frames),
+     .help = "consider only every Nth frame of the source"},
+    {.kind = OPT_COUNT, .name = "in-flight", .arg = "N", .def = "2", .min = 1, .max = FLIGHT_MAX,
+     .commands = S, AT(in_flight),
+     .help = "send at most N frames ahead of their answers"},
+    {.kind = OPT_COUNT, .letter = 'n', .name = "count", .arg = "N", .def = "0", .min = 0,
+     .max = 1e15, .commands = S | P, AT(count),
+     .help = "stop when N frames were sent and are settled; 0: never, for probe 20"},
+    {.kind = OPT_TIME_US, .letter = 'd', .name = "duration", .arg = "TIME", .def = "0", .min = 0,
+     .max = 1e15, .commands = S, AT(duration_us),
+     .help = "stop after TIME; 0: never"},
+    {.kind = OPT_TIME_US, .letter = 'b', .name = "budget", .arg = "TIME", .def = "37ms",
+     .min = 1000, .max = 3600e6, .commands = S | P, AT(budget_us),
+     .help = "an answer later than TIME after the capture is late"},
+    {.kind = OPT_FLAG, .name = "no-adapt", .commands = S, AT(no_adapt),
+     .help = "do not lower the rate when frames are dropped or answers late"},
+    {.kind = OPT_REAL, .name = "min-fps", .arg = "F", .def = "1", .min = 0.01, .max = 1000,
+     .commands = S, AT(min_fps),
+     .help = "never lower the rate below F frames per second"},
+    {.kind = OPT_FLAG, .name = "no-reconnect", .commands = S, AT(no_reconnect),
+     .help = "end when the server or an HTTP source cannot be reached or is lost"},
+    {.kind = OPT_TIME_US, .name = "answer-timeout", .arg = "TIME", .def = "5s", .min = 10000,
+     .max = 3600e6, .commands = S | P, AT(answer_timeout_us),
+     .help = "a frame without an answer after TIME is unanswered; connect again when nothing "
+             "else came either"},
+    {.kind = OPT_CHOICE, .name = "idle", .arg = "WHAT", .def = "keep", .choices = idle_names,
+     .commands = S, AT(idle),
+     .help = "keep or close the source while there is no connection"},
+    {.kind = OPT_REAL, .name = "source-fps", .arg = "F", .def = "30", .min = 0.01, .max = 1000,
+     .commands = S, AT(source_fps),
+     .help = "play files at F frames per second"},
+    {.kind = OPT_FLAG, .name = "loop", .commands = S, AT(loop),
+     .help = "play files again and again"},
+    {.kind = OPT_TIME_US, .name = "stall", .arg = "TIME", .def = "3s", .min = 100000,
+     .max = 3600e6, .commands = S, AT(stall_us),
+     .help = "open an HTTP source again when it gives no frame for TIME"},
+    {.kind = OPT_TIME_US, .name = "poll", .arg = "TIME", .def = "100ms", .min = 1000,
+     .max = 3600e6, .commands = S, AT(poll_us),
+     .help = "ask for a single JPEG over HTTP again after TIME"},
+    {.kind = OPT_BYTES, .name = "max-frame", .arg = "BYTES", .def = "16MiB", .min = 1024,
+     .max = 1073741824, .commands = S, AT(max_frame_bytes),
+     .help = "a larger picture from the source is broken"},
+    {.kind = OPT_TEXT, .name = "netrc", .arg = "FILE", .commands = S, AT(netrc),
+     .help = "take the source's user and password from FILE"},
+    {.kind = OPT_TEXT, .name = "cacert", .arg = "FILE", AT(cacert),
+     .help = "trust the certificates in FILE, for the source and the server"},
+    {.kind = OPT_FLAG, .letter = 'k', .name = "insecure", AT(insecure),
+     .help = "do not check certificates, of the source and of the server"},
+    {.kind = OPT_FLAG, .name = "json", AT(json),
+     .help = "print JSON, one object per line; stream always does"},
+    {.kind = OPT_FLAG, .letter = 'q', .name = "quiet", .commands = S, AT(quiet),
+     .help = "on standard error nothing but errors"},
+    {.kind = OPT_CHOICE, .name = "color", .arg = "WHEN", .def = "auto", .choices = color_names,
+     .commands = S, AT(color),
+     .help = "color the status line: auto, always or never"},
+};
+/* clang-format on */
+
+static const struct opt_command commands[] = {
+    [COMMAND_STREAM] = {"stream", "SOURCE [URL]", "send a source's frames, print the answers", 1,
+                        2},
+    [COMMAND_PROBE] = {"probe", "[URL]", "measure where the milliseconds go", 0, 1},
+    [COMMAND_PIPELINES] = {"pipelines", "[URL]", "list the server's pipelines", 0, 1},
+};
+
+const struct opt_program streamctl_program = {
+    .name = "streamctl",
+    .summary = "stream a camera to an inference server without lag",
+    .version = VERSION,
+    .opts = opts,
+    .n_opts = sizeof opts / sizeof opts[0],
+    .commands = commands,
+    .n_commands = sizeof commands / sizeof commands[0],
+    .epilog =
+        "URL is ws://HOST:PORT, wss://HOST:PORT or HOST:PORT; default ws://localhost:8000.\n"
+        "\n"
+        "Examples:\n"
+        "  streamctl stream test:\n"
+        "  streamctl stream http://camera/video.mjpeg gpu-box:8000 --pipeline motion --fps 10\n"
+        "  ffmpeg -re -i street.mp4 -f mjpeg - | streamctl stream - | jq -c .result\n"
+        "  streamctl probe gpu-box:8000 --pipeline motion --budget 37ms\n",
+};
+
+struct source_options settings_source_options(const struct settings *set)
+{
+    return (struct source_options){
+        .fps = set->source_fps,
+        .loop = set->loop,
+        .stall_us = set->stall_us,
+        .picture_bytes_max = (size_t)set->max_frame_bytes,
+        .reconnect = !set->no_reconnect,
+        .netrc = set->netrc,
+        .cacert = set->cacert,
+        .insecure = set->insecure,
+        .poll_us = set->poll_us,
+    };
+}

@@ -1,0 +1,31 @@
+/* options.h - the settings of streamctl and the table they come from.
+ *
+ * Threads: start-up only; the settings do not change afterwards.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli/source.h"
+#include "common/opt.h"
+
+enum command { COMMAND_STREAM, COMMAND_PROBE, COMMAND_PIPELINES };
+enum idle { IDLE_KEEP, IDLE_CLOSE };
+
+struct settings {
+    const char *pipeline;
+    double fps, min_fps, source_fps;
+    uint64_t skip_frames, in_flight, count;
+    uint64_t duration_us, budget_us, answer_timeout_us;
+    uint64_t stall_us, poll_us, max_frame_bytes;
+    bool no_adapt, no_reconnect, quiet, loop, insecure, json;
+    int idle;  /* enum idle */
+    int color; /* enum status_color */
+    const char *netrc, *cacert;
+};
+
+extern const struct opt_program streamctl_program;
+
+/* What of the settings concerns the source. Borrows the texts. */
+struct source_options settings_source_options(const struct settings *set);

@@ -1,0 +1,590 @@
+#include "cli/stream.h"
+
+#include <assert.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/engine.h"
+#include "cli/flight.h"
+#include "cli/governor.h"
+#include "cli/link.h"
+#include "cli/output.h"
+#include "cli/pace.h"
+#include "cli/source.h"
+#include "cli/status.h"
+#include "cli/summary.h"
+#include "cli/tally.h"
+#include "common/clock.h"
+
+#define TICK_US           100000u
+#define HOLD_US           2000000u /* the governor's, after a decrease */
+#define INTERRUPT_WAIT_US 2000000u
+#define ERROR_WAIT_US     2000000u /* from an error message to the close that follows it */
+#define CLOSE_WAIT_US     500000u
+#define STATS_EVERY       50
+
+enum stage {
+    STAGE_STREAMING,
+    STAGE_DRAINING, /* nothing new is sent but the frame that waits; answers are awaited */
+    STAGE_CLOSING,
+    STAGE_OVER
+};
+
+struct stream {
+    const struct settings *set;
+    const char *source_spec;
+    char source_text[256], url[800]; /* as they are shown */
+    struct engine engine;
+    struct link link;
+    struct source *source;
+    struct picture *held; /* the newest frame that is due and not sent yet */
+    struct pace pace;
+    struct governor governor;
+    struct flight flight;
+    struct tally tally;
+    struct output output;
+    struct status status;
+    enum stage stage;
+    int exit_code;
+    const char *reason; /* of the end, one word */
+    bool ever_opened, told_unreachable, told_error, told_odd;
+    uint64_t dialed_us, heard_us; /* of this connection */
+    struct loop_timer tick, deadline, duration;
+};
+
+/* --- the end --- */
+
+static void drop_held(struct stream *s)
+{
+    if (!s->held)
+        return;
+    picture_free(s->held);
+    s->held = NULL;
+    s->tally.ledger.replaced++;
+}
+
+static void close_source(struct stream *s)
+{
+    source_close(s->source);
+    s->source = NULL;
+}
+
+static void be_over(struct stream *s)
+{
+    drop_held(s);
+    s->tally.ledger.unanswered += flight_clear(&s->flight);
+    s->stage = STAGE_OVER;
+    engine_stop(&s->engine);
+}
+
+/* Nothing can come back any more. */
+static void fail(struct stream *s, const char *reason, int exit_code)
+{
+    if (s->stage == STAGE_OVER)
+        return;
+    s->reason = reason;
+    s->exit_code = exit_code;
+    close_source(s);
+    be_over(s);
+}
+
+static void begin_close(struct stream *s)
+{
+    s->stage = STAGE_CLOSING;
+    if (!s->ever_opened && s->exit_code == EXIT_DONE) {
+        fail(s, "unreachable", EXIT_UNREACHABLE);
+        return;
+    }
+    if (s->link.state != LINK_OPEN) {
+        be_over(s);
+        return;
+    }
+    loop_timer_set(&s->engine.loop, &s->deadline, clock_now_us() + CLOSE_WAIT_US);
+    link_hang_up(&s->link, 1000);
+}
+
+static void close_when_drained(struct stream *s)
+{
+    if (s->stage == STAGE_DRAINING && s->flight.n == 0 && !s->held)
+        begin_close(s);
+}
+
+/* Takes no more frames; what is in flight has wait_us to come back. */
+static void finish(struct stream *s, const char *reason, int exit_code, uint64_t wait_us)
+{
+    if (s->stage != STAGE_STREAMING)
+        return;
+    s->stage = STAGE_DRAINING;
+    s->reason = reason;
+    s->exit_code = exit_code;
+    close_source(s);
+    loop_timer_set(&s->engine.loop, &s->deadline, clock_now_us() + wait_us);
+    close_when_drained(s);
+}
+
+static void on_deadline(void *ctx)
+{
+    struct stream *s = ctx;
+    if (s->stage == STAGE_CLOSING)
+        be_over(s);
+    else if (s->told_error)
+        link_abort(&s->link, "it did not close after its error message");
+    else if (s->stage == STAGE_DRAINING)
+        begin_close(s);
+}
+
+static void on_duration(void *ctx)
+{
+    struct stream *s = ctx;
+    drop_held(s);
+    finish(s, "duration", EXIT_DONE, s->set->answer_timeout_us);
+}
+
+static void on_signal(void *ctx, int signo)
+{
+    struct stream *s = ctx;
+    (void)signo;
+    if (s->exit_code == EXIT_INTERRUPTED) {
+        be_over(s);
+        return;
+    }
+    drop_held(s);
+    if (s->stage == STAGE_STREAMING) {
+        finish(s, "interrupted", EXIT_INTERRUPTED, INTERRUPT_WAIT_US);
+        return;
+    }
+    s->reason = "interrupted"; /* while it ends already: the wait gets shorter */
+    s->exit_code = EXIT_INTERRUPTED;
+    if (s->stage == STAGE_DRAINING)
+        loop_timer_set(&s->engine.loop, &s->deadline, clock_now_us() + INTERRUPT_WAIT_US);
+    close_when_drained(s);
+}
+
+static void stop_if_unread(struct stream *s)
+{
+    if (s->output.state == OUTPUT_GAVE_UP) {
+        fail(s, "interrupted", EXIT_INTERRUPTED);
+    } else if (s->output.state == OUTPUT_UNREAD) {
+        fail(s, "output_closed", EXIT_DONE);
+    } else if (s->output.state == OUTPUT_FAILED && s->stage != STAGE_OVER) {
+        status_fail(&s->status, "standard output cannot be written: is the disk full?");
+        fail(s, "output_failed", EXIT_FAILED);
+    }
+}
+
+/* --- frames on their way out --- */
+
+static void set_pace(struct stream *s, uint64_t now_us)
+{
+    double limit_per_s = governor_limit_per_s(&s->governor);
+    pace_set_rate(&s->pace, limit_per_s > 0.0 ? limit_per_s : s->set->fps, now_us);
+}
+
+/* What there is to send: the source's candidates, or less when --fps says so. */
+static void update_ceiling(struct stream *s, uint64_t now_us)
+{
+    double ceiling_per_s = rate_per_s(&s->tally.read_rate, now_us) / (double)s->pace.every;
+    if (s->set->fps > 0.0 && (ceiling_per_s <= 0.0 || s->set->fps < ceiling_per_s))
+        ceiling_per_s = s->set->fps;
+    if (ceiling_per_s > 0.0)
+        governor_set_ceiling(&s->governor, ceiling_per_s);
+    set_pace(s, now_us);
+}
+
+static uint64_t source_interval_us(const struct stream *s, uint64_t now_us)
+{
+    double per_s = rate_per_s(&s->tally.read_rate, now_us);
+    return per_s > 0.0 ? (uint64_t)(1e6 * (double)s->pace.every / per_s) : 0;
+}
+
+static void send_held(struct stream *s)
+{
+    uint64_t now_us = clock_now_us();
+    struct picture *p = s->held;
+    struct flight_frame frame = {.source_index = p->index,
+                                 .captured_us = p->captured_us,
+                                 .captured_wall_s = p->captured_wall_s,
+                                 .sent_us = now_us};
+    s->held = NULL;
+    s->tally.ledger.sent++;
+    s->tally.sent_bytes += p->n_bytes;
+    pace_take(&s->pace, now_us);
+    frame.id = link_send(&s->link, p);
+    flight_add(&s->flight, &frame);
+    if (s->set->count && s->tally.ledger.sent >= s->set->count)
+        finish(s, "count", EXIT_DONE, s->set->answer_timeout_us);
+}
+
+/* The one place where frames leave. */
+static void send_if_possible(struct stream *s)
+{
+    if (!s->held || s->told_error || s->stage > STAGE_DRAINING || !flight_has_room(&s->flight))
+        return;
+    if (link_has_room(&s->link))
+        send_held(s);
+    else
+        link_wait_for_room(&s->link);
+}
+
+static void on_room(void *ctx)
+{
+    send_if_possible(ctx);
+}
+
+static void on_picture(void *ctx, struct picture *p)
+{
+    struct stream *s = ctx;
+    struct ledger *l = &s->tally.ledger;
+    uint64_t now_us = clock_now_us();
+    p->index = l->read++;
+    rate_add(&s->tally.read_rate, now_us);
+    if (!pace_is_candidate(&s->pace, p->index)) {
+        l->skipped++;
+        picture_free(p);
+    } else if (!pace_is_due(&s->pace, source_interval_us(s, now_us), now_us)) {
+        l->paced_out++;
+        picture_free(p);
+    } else {
+        drop_held(s);
+        s->held = p;
+        send_if_possible(s);
+    }
+}
+
+static void on_broken(void *ctx, const char *why)
+{
+    struct stream *s = ctx;
+    if (s->tally.ledger.broken++ == 0)
+        output_warning(&s->output, "broken_frame", why);
+    stop_if_unread(s);
+}
+
+static void on_note(void *ctx, const char *sentence)
+{
+    struct stream *s = ctx;
+    status_say(&s->status, "%s", sentence);
+    output_warning(&s->output, "source", sentence);
+    stop_if_unread(s);
+}
+
+static void on_source_end(void *ctx, int rc, const struct err *why)
+{
+    struct stream *s = ctx;
+    if (rc < 0) {
+        status_fail(&s->status, "%s", why->text);
+        output_error(&s->output, "source_failed", why->text);
+    }
+    finish(s, rc < 0 ? "source_failed" : "source_ended", -rc, s->set->answer_timeout_us);
+}
+
+static int open_source(struct stream *s, struct err *e)
+{
+    struct source_options o = settings_source_options(s->set);
+    struct source_sink sink = {.ctx = s,
+                               .on_picture = on_picture,
+                               .on_broken = on_broken,
+                               .on_note = on_note,
+                               .on_end = on_source_end};
+    return source_open(&s->source, s->source_spec, &o, &s->engine.loop, &sink, e);
+}
+
+/* --- answers --- */
+
+static void on_answer(struct stream *s, const struct proto_message *m)
+{
+    struct flight_frame frame;
+    uint64_t now_us = clock_now_us();
+    bool changed;
+    if (!flight_settle(&s->flight, m->has_frame_id ? m->frame_id : m->frame_index, &frame)) {
+        s->tally.odd_messages++;
+        return;
+    }
+    link_mark_good(&s->link, now_us);
+    struct output_answer a = {.frame = &frame,
+                              .message = m,
+                              .latency_us = now_us - frame.sent_us,
+                              .age_us = now_us - frame.captured_us};
+    if (m->kind == PROTO_RESULT) {
+        tally_answer(&s->tally, a.latency_us, a.age_us, now_us);
+        s->tally.late += a.age_us > s->set->budget_us;
+        changed = governor_on_answer(&s->governor, a.age_us, frame.sent_us, now_us);
+        output_result(&s->output, &a);
+        if (s->tally.ledger.answered % STATS_EVERY == 0)
+            output_stats(&s->output, &s->tally, governor_wanted_per_s(&s->governor), now_us);
+    } else {
+        s->tally.ledger.dropped++;
+        changed = governor_on_drop(&s->governor, frame.sent_us, now_us);
+        output_drop(&s->output, &a);
+    }
+    if (changed)
+        set_pace(s, now_us);
+}
+
+static void on_slow_down(struct stream *s)
+{
+    uint64_t now_us = clock_now_us();
+    s->tally.slow_downs++;
+    if (governor_on_slow_down(&s->governor, now_us)) {
+        set_pace(s, now_us);
+        status_say(&s->status, "the server asks to slow down: %.1f frames per second from now on",
+                   governor_wanted_per_s(&s->governor));
+    }
+    output_warning(&s->output, "slow_down", NULL);
+}
+
+static void on_error_message(struct stream *s, const struct proto_message *m)
+{
+    s->told_error = true;
+    status_fail(&s->status, "%s says: %s (%s)", s->url, m->detail, m->name);
+    output_error(&s->output, m->name, m->detail);
+    if (s->stage == STAGE_STREAMING)
+        loop_timer_set(&s->engine.loop, &s->deadline, clock_now_us() + ERROR_WAIT_US);
+}
+
+static void on_odd_message(struct stream *s, const char *what)
+{
+    s->tally.odd_messages++;
+    if (s->told_odd)
+        return;
+    s->told_odd = true;
+    status_say(&s->status, "%s sent %s; ignored", s->url, what);
+    output_warning(&s->output, "odd_message", what);
+}
+
+static void on_message(void *ctx, const char *bytes, size_t n)
+{
+    struct stream *s = ctx;
+    struct proto_message m;
+    s->heard_us = clock_now_us();
+    if (proto_read_message(bytes, n, &m) < 0)
+        on_odd_message(s, "a message that is not of this protocol");
+    else if (m.kind == PROTO_RESULT || m.kind == PROTO_DROP)
+        on_answer(s, &m);
+    else if (m.kind == PROTO_SLOW_DOWN)
+        on_slow_down(s);
+    else if (m.kind == PROTO_WARNING)
+        output_warning(&s->output, m.name, NULL);
+    else if (m.kind == PROTO_ERROR)
+        on_error_message(s, &m);
+    else
+        on_odd_message(s, "a message of an unknown kind");
+    proto_message_free(&m);
+    stop_if_unread(s);
+    send_if_possible(s);
+    close_when_drained(s);
+}
+
+/* --- the connection --- */
+
+static void on_open(void *ctx)
+{
+    struct stream *s = ctx;
+    struct err e;
+    int rc = 0;
+    s->heard_us = clock_now_us();
+    if (s->told_unreachable)
+        status_say(&s->status, "connected to %s", s->url);
+    s->tally.reconnects += s->ever_opened;
+    s->ever_opened = true;
+    s->told_unreachable = s->told_error = s->told_odd = false;
+    output_connected(&s->output, (double)(s->heard_us - s->dialed_us) / 1000.0);
+    if (!s->source && s->stage == STAGE_STREAMING)
+        rc = open_source(s, &e);
+    if (rc < 0)
+        on_source_end(s, rc, &e);
+    stop_if_unread(s);
+    send_if_possible(s);
+}
+
+static void stop_for_good(struct stream *s, const struct link_end *end, bool unreachable)
+{
+    output_disconnected(&s->output, end->text, 0);
+    if (!s->told_error) /* then it has said why */
+        status_fail(&s->status, unreachable ? "cannot reach %s: %s" : "lost %s: %s", s->url,
+                    end->text);
+    if (s->told_error)
+        fail(s, "server_error", EXIT_FAILED);
+    else if (unreachable)
+        fail(s, "unreachable", EXIT_UNREACHABLE);
+    else
+        fail(s, "connection_lost", EXIT_FAILED);
+}
+
+static void try_again(struct stream *s, const struct link_end *end)
+{
+    uint64_t wait_us = link_redial(&s->link);
+    s->dialed_us = clock_now_us() + wait_us;
+    if (!s->told_unreachable && !s->ever_opened)
+        status_say(&s->status, "cannot reach %s: %s; trying until it is there", s->url, end->text);
+    else if (!s->told_unreachable)
+        status_say(&s->status, "lost %s: %s; trying again", s->url, end->text);
+    s->told_unreachable = true;
+    output_disconnected(&s->output, end->text, wait_us);
+    if (s->set->idle == IDLE_CLOSE && s->stage == STAGE_STREAMING) {
+        drop_held(s);
+        close_source(s);
+    }
+}
+
+static void on_down(void *ctx, const struct link_end *how)
+{
+    struct stream *s = ctx;
+    struct link_end end = *how;
+    s->tally.ledger.unanswered += flight_clear(&s->flight);
+    if (s->stage == STAGE_STREAMING)
+        loop_timer_cancel(&s->engine.loop, &s->deadline);
+    end.told_error = s->told_error;
+    if (s->stage >= STAGE_CLOSING || s->exit_code == EXIT_INTERRUPTED) {
+        be_over(s);
+        return;
+    }
+    enum reconnect_verdict verdict = reconnect_decide(&end, !s->set->no_reconnect, s->ever_opened);
+    if (verdict == RECONNECT_RETRY && (s->stage == STAGE_STREAMING || s->held))
+        try_again(s, &end);
+    else
+        stop_for_good(s, &end, verdict == RECONNECT_STOP_UNREACHABLE);
+    stop_if_unread(s);
+}
+
+/* --- time --- */
+
+static void show(struct stream *s, uint64_t now_us)
+{
+    struct hist recent;
+    if (!status_is_due(&s->status, now_us))
+        return;
+    tally_recent(&s->tally, &recent);
+    bool slowed = governor_limit_per_s(&s->governor) > 0.0;
+    bool open = s->link.state == LINK_OPEN;
+    struct status_view v = {
+        .fps_now = rate_per_s(&s->tally.answer_rate, now_us),
+        .fps_wanted = governor_wanted_per_s(&s->governor),
+        .p50_us = hist_percentile_us(&recent, 50),
+        .p99_us = hist_percentile_us(&recent, 99),
+        .drop_rate = ledger_drop_rate(&s->tally.ledger),
+        .state = !open                         ? "connecting"
+                 : s->stage != STAGE_STREAMING ? "finishing"
+                 : slowed                      ? "slowed"
+                                               : "streaming",
+        .mood = !open    ? STATUS_BAD
+                : slowed ? STATUS_UNEASY
+                         : STATUS_GOOD,
+    };
+    status_show(&s->status, &v, now_us);
+}
+
+/* Frames whose answer did not come, and a server that says nothing at all. */
+static void expire(struct stream *s, uint64_t now_us)
+{
+    uint64_t timeout_us = s->set->answer_timeout_us;
+    size_t n = now_us > timeout_us ? flight_expire(&s->flight, now_us - timeout_us) : 0;
+    s->tally.ledger.unanswered += n;
+    if (n && s->heard_us + timeout_us < now_us && s->link.state == LINK_OPEN) {
+        output_warning(&s->output, "no_answer", NULL);
+        link_abort(&s->link, "it does not answer");
+        return;
+    }
+    send_if_possible(s);
+    close_when_drained(s);
+}
+
+static void on_tick(void *ctx)
+{
+    struct stream *s = ctx;
+    uint64_t now_us = clock_now_us();
+    loop_timer_set(&s->engine.loop, &s->tick, now_us + TICK_US);
+    update_ceiling(s, now_us);
+    expire(s, now_us);
+    show(s, now_us);
+}
+
+/* --- start --- */
+
+static void init_parts(struct stream *s)
+{
+    struct governor_options g = {.adapt = !s->set->no_adapt,
+                                 .min_per_s = s->set->min_fps,
+                                 .budget_us = s->set->budget_us,
+                                 .hold_us = HOLD_US};
+    governor_init(&s->governor, &g);
+    pace_init(&s->pace, s->set->skip_frames);
+    s->flight.max = (size_t)s->set->in_flight;
+    s->tick = (struct loop_timer){.on_due = on_tick, .ctx = s};
+    s->deadline = (struct loop_timer){.on_due = on_deadline, .ctx = s};
+    s->duration = (struct loop_timer){.on_due = on_duration, .ctx = s};
+    output_init(&s->output, STDOUT_FILENO, s->engine.signal_fd);
+    status_init(&s->status, s->set->quiet, (enum status_color)s->set->color);
+    engine_on_signal(&s->engine, on_signal, s);
+}
+
+static void begin(struct stream *s, const struct address *at)
+{
+    struct link_options o = {.at = *at, .pipeline = s->set->pipeline, .insecure = s->set->insecure};
+    struct link_sink sink = {.ctx = s,
+                             .on_open = on_open,
+                             .on_message = on_message,
+                             .on_room = on_room,
+                             .on_down = on_down};
+    uint64_t now_us = clock_now_us();
+    s->tally.began_us = s->dialed_us = now_us;
+    link_init(&s->link, &s->engine, &o, &sink);
+    output_start(&s->output, s->source_text, s->url, s->set->pipeline);
+    loop_timer_set(&s->engine.loop, &s->tick, now_us);
+    if (s->set->duration_us)
+        loop_timer_set(&s->engine.loop, &s->duration, now_us + s->set->duration_us);
+    link_dial(&s->link);
+    stop_if_unread(s);
+}
+
+static void tell_end(struct stream *s)
+{
+    struct output_end end = {
+        .tally = &s->tally,
+        .reason = s->reason,
+        .exit_code = s->exit_code,
+        .duration_s = (double)(clock_now_us() - s->tally.began_us) / 1e6,
+        .budget_us = s->set->budget_us,
+    };
+    bool unread = s->output.state == OUTPUT_UNREAD;
+    assert(ledger_is_balanced(&s->tally.ledger));
+    output_end(&s->output, &end);
+    if (s->output.state == OUTPUT_FAILED && s->exit_code == EXIT_DONE)
+        s->exit_code = EXIT_FAILED;
+    char bytes[2048];
+    struct text text = text_fixed(bytes, sizeof bytes);
+    summary_format(&text, &end, s->source_text, s->url);
+    status_summary(&s->status, unread ? "" : text_str(&text));
+}
+
+static int run(struct stream *s, const struct address *at, struct err *e)
+{
+    int rc = s->set->idle == IDLE_KEEP ? open_source(s, e) : 0;
+    if (rc < 0)
+        return rc;
+    begin(s, at);
+    engine_run(&s->engine);
+    close_source(s);
+    tell_end(s);
+    link_deinit(&s->link);
+    return -s->exit_code;
+}
+
+int stream_run(const struct settings *set, const char *source, const char *url, struct err *e)
+{
+    struct stream s = {.set = set, .source_spec = source, .reason = "failed"};
+    struct address at;
+    struct engine_options o = {.on_websocket = link_on_websocket, .cacert = set->cacert};
+    int rc = address_parse(&at, url, e);
+    if (rc < 0)
+        return -rc;
+    rc = engine_init(&s.engine, &o, e);
+    if (rc < 0)
+        return -rc;
+    address_display(&at, s.url, sizeof s.url);
+    source_display(source, s.source_text, sizeof s.source_text);
+    init_parts(&s);
+    rc = run(&s, &at, e);
+    output_deinit(&s.output);
+    engine_deinit(&s.engine);
+    return -rc;
+}
