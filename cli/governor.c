@@ -3,6 +3,7 @@
 #define CUT_DROP           0.75
 #define CUT_LATE           0.85
 #define CUT_SLOW_DOWN      0.5
+#define LATE_IN_A_ROW      2
 #define SECONDS_TO_CEILING 20.0
 #define RAISE_LEAST_PER_S  0.5
 #define RAISE_STEP_MAX_US  1000000u
@@ -33,6 +34,7 @@ static bool cut(struct governor *g, double factor, uint64_t now_us)
     double limit = governor_wanted_per_s(g) * factor;
     g->limit_per_s = limit > floor_per_s(g) ? limit : floor_per_s(g);
     g->cut_us = now_us;
+    g->n_late = 0;
     g->n_cuts++;
     return true;
 }
@@ -84,9 +86,13 @@ uint64_t governor_late_us(const struct governor *g)
 bool governor_on_answer(struct governor *g, uint64_t age_us, uint64_t sent_us, uint64_t now_us)
 {
     remember_best(g, age_us, now_us);
-    if (age_us <= governor_late_us(g))
+    if (age_us <= governor_late_us(g)) {
+        g->n_late = 0;
         return raise_limit(g, now_us);
-    return !is_old_news(g, sent_us) && cut(g, CUT_LATE, now_us);
+    }
+    if (is_old_news(g, sent_us) || ++g->n_late < LATE_IN_A_ROW)
+        return false;
+    return cut(g, CUT_LATE, now_us);
 }
 
 bool governor_on_drop(struct governor *g, uint64_t sent_us, uint64_t now_us)

@@ -1,8 +1,9 @@
 /* governor.h - how many frames per second the server can take, found by trying.
  *
- * Additive increase, multiplicative decrease: a dropped frame, an answer that
- * came late and a slow_down lower the rate at once; answers in time raise it
- * slowly, after a hold time. What is heard about frames that were sent before
+ * Additive increase, multiplicative decrease: a dropped frame, two late answers
+ * in a row and a slow_down lower the rate at once; answers in time raise it
+ * slowly, after a hold time. (One late answer is an accident: at 30 per second
+ * one in a hundred would halve the rate for good.) What is heard about frames that were sent before
  * the last decrease says nothing about the new rate and is not counted twice.
  *
  * Late is an answer whose age is above the budget. Where even an unhurried
@@ -30,6 +31,7 @@ struct governor {
     double limit_per_s;   /* 0: at the ceiling, nothing is held back */
     uint64_t cut_us;      /* the last decrease; 0: none */
     uint64_t raised_us;   /* the last increase */
+    unsigned n_late;      /* in a row */
     uint64_t best_us[2];  /* least age in this period and in the one before; 0: none */
     uint64_t period_us;   /* when this period began */
     uint64_t n_cuts;

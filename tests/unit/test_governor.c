@@ -46,13 +46,25 @@ static void a_drop_lowers_the_rate_at_once(void **state)
     assert_true(governor_limit_per_s(&g) > 0.0);
 }
 
-static void a_late_answer_lowers_the_rate(void **state)
+static void late_answers_lower_the_rate(void **state)
 {
     struct governor g = governor(30);
     (void)state;
     governor_on_answer(&g, 5 * MS, START - 5 * MS, START);
-    assert_true(governor_on_answer(&g, 38 * MS, START, START + S));
+    assert_false(governor_on_answer(&g, 38 * MS, START, START + S));
+    assert_true(governor_on_answer(&g, 38 * MS, START, START + S + 1));
     assert_wanted(&g, 25.5);
+}
+
+static void one_late_answer_is_an_accident(void **state)
+{
+    struct governor g = governor(30);
+    (void)state;
+    for (uint64_t t = START; t < START + 60 * (uint64_t)S; t += 100 * MS) {
+        governor_on_answer(&g, 100 * MS, t - 100 * MS, t);
+        governor_on_answer(&g, 5 * MS, t, t + 5 * MS);
+    }
+    assert_wanted(&g, 30);
 }
 
 static void an_answer_in_the_budget_changes_nothing(void **state)
@@ -147,6 +159,7 @@ static void a_pipeline_slower_than_the_budget_is_not_starved(void **state)
         governor_on_answer(&g, 60 * MS, START + i * 100 * MS - 60 * MS, START + i * 100 * MS);
     assert_wanted(&g, 30);
     assert_int_equal(governor_late_us(&g), 90 * MS);
+    governor_on_answer(&g, 95 * MS, START + 11 * S, START + 12 * S);
     assert_true(governor_on_answer(&g, 95 * MS, START + 11 * S, START + 12 * S));
 }
 
@@ -220,7 +233,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(at_first_nothing_is_held_back),
         cmocka_unit_test(a_drop_lowers_the_rate_at_once),
-        cmocka_unit_test(a_late_answer_lowers_the_rate),
+        cmocka_unit_test(late_answers_lower_the_rate),
+        cmocka_unit_test(one_late_answer_is_an_accident),
         cmocka_unit_test(an_answer_in_the_budget_changes_nothing),
         cmocka_unit_test(slow_down_halves_even_right_after_a_decrease),
         cmocka_unit_test(what_was_sent_before_a_decrease_is_old_news),
