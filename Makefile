@@ -28,13 +28,14 @@ PROGRAMS := streamd streamctl
 common   := $(wildcard common/*.c)
 streamd  := $(wildcard server/*.c server/pipelines/*.c)
 streamctl:= $(wildcard cli/*.c)
+sim      := $(wildcard tests/sim/*.c)
 objs      = $(patsubst %.c,$B/%.o,$1)
 parts     = $(filter-out %/main.o,$(call objs,$1))
 UNITS    := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 PAGES    := $(patsubst %.in,$B/%,$(wildcard man/*.in)) $(addprefix $B/,$(wildcard man/*.[178]))
 SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*.[ch] \
-              tests/unit/*.[ch] tests/fuzz/*.[ch])
+              tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch])
 DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
 .PHONY: all programs units fuzzers pages demo test check unit-check integration-check \
@@ -55,6 +56,7 @@ $B/%.o: %.c
 $B/libcommon.a: $(call objs,$(common))
 $B/libstreamd.a: $(call parts,$(streamd))
 $B/libstreamctl.a: $(call parts,$(streamctl))
+$B/libsim.a: $(filter-out %/sim_main.o,$(call objs,$(sim)))
 $B/%.a:
 	@rm -f $@
 	@$(AR) rcs $@ $^
@@ -66,7 +68,7 @@ $(addprefix $B/,$(PROGRAMS)):
 	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_$(@F))
 	$(call DONE,LD)
 
-$B/tests/%: $B/tests/unit/%.o $B/libstreamd.a $B/libstreamctl.a $B/libcommon.a
+$B/tests/%: $B/tests/unit/%.o $B/libsim.a $B/libstreamd.a $B/libstreamctl.a $B/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_streamctl)
 	$(call DONE,LD)
@@ -74,6 +76,11 @@ $B/tests/%: $B/tests/unit/%.o $B/libstreamd.a $B/libstreamctl.a $B/libcommon.a
 $B/fuzz/%: $B/tests/fuzz/%.o $B/libstreamd.a $B/libstreamctl.a $B/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_streamctl)
+	$(call DONE,LD)
+
+# The decisions on a virtual clock: build/plain/sim --help
+$B/sim: $B/tests/sim/sim_main.o $B/libsim.a $B/libstreamd.a $B/libstreamctl.a $B/libcommon.a
+	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_streamctl)
 	$(call DONE,LD)
 
 # The OPTIONS part of a page comes from the program's own table.

@@ -80,7 +80,7 @@ struct frame *pool_get(struct pool *p, size_t n)
     p->idle[k] = f->next;
     p->idle_bytes -= f->cap;
     text_clear(&f->result);
-    f->failed = false;
+    f->fate = FRAME_ANSWERED;
     f->next = NULL;
     return f;
 }

@@ -15,10 +15,18 @@
 #include <stdint.h>
 
 #include "common/text.h"
+#include "server/ledger.h"
 
 #define RESULT_BYTES_MAX (256u << 10) /* a longer result cannot be told */
 
 struct session;
+struct pipeline;
+
+enum frame_fate {
+    FRAME_ANSWERED, /* also while nothing is known to the contrary */
+    FRAME_FAILED,   /* the pipeline could not, or its result is too long to tell */
+    FRAME_DROPPED
+};
 
 struct frame {
     uint8_t *data; /* the message as it came, with its 16-byte header if there is one */
@@ -26,15 +34,18 @@ struct frame {
     const uint8_t *jpeg; /* points into data */
     size_t jpeg_bytes;
 
-    struct session *session; /* borrowed; a session outlives its frames */
-    uint64_t index;          /* frame_index on the wire */
-    uint32_t id;             /* frame_id, with header=1 */
+    struct session *session;         /* borrowed; a session outlives its frames */
+    const struct pipeline *pipeline; /* borrowed: what runs on it, */
+    void *state;                     /* and with which state of the session */
+    uint64_t index;                  /* frame_index on the wire */
+    uint32_t id;                     /* frame_id, with header=1 */
 
     uint64_t arrived_us;  /* last byte was there */
     uint64_t started_us;  /* a worker took it */
     uint64_t finished_us; /* the pipeline returned */
-    bool failed;          /* the pipeline could not, or its result is too long */
-    struct text result;   /* a JSON object */
+    enum frame_fate fate;
+    enum drop_reason reason; /* FRAME_DROPPED */
+    struct text result;      /* FRAME_ANSWERED: a JSON object */
 
     struct frame *next; /* in the list of the current owner */
 };

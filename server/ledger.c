@@ -2,7 +2,7 @@
 
 const char *drop_reason_name(enum drop_reason r)
 {
-    static const char *const names[DROP_REASONS] = {"replaced", "closed"};
+    static const char *const names[DROP_REASONS] = {"replaced", "late", "busy", "rate", "closed"};
     return names[r];
 }
 

@@ -14,6 +14,9 @@
 
 enum drop_reason {
     DROP_REPLACED, /* a newer frame of the same session took its place */
+    DROP_LATE,     /* its turn came when it could not be answered within the budget any more */
+    DROP_BUSY,     /* policy strict: its session was busy */
+    DROP_RATE,     /* policy phase17: too many were dropped before it */
     DROP_CLOSED,   /* the session ended before the frame was answered */
     DROP_REASONS
 };

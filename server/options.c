@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+static const char *const policies[] = {"latest", "strict", "phase17", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 
@@ -18,6 +19,24 @@ static int read_workers(const char *text, uint64_t *n, struct err *e)
         return err_set(e, EXIT_USAGE, "'%.80s' is neither auto nor a number from 0 to %d", text,
                        WORKERS_MAX);
     return 0;
+}
+
+static int read_budget(const char *text, uint64_t *us, struct err *e)
+{
+    if (strcmp(text, "off") == 0) {
+        *us = 0;
+        return 0;
+    }
+    int rc = opt_parse_time_us(text, us, e);
+    if (rc == 0 && (*us < 1000 || *us > 60000000))
+        return err_set(e, EXIT_USAGE, "'%.80s' is neither off nor a time from 1ms to 60s", text);
+    return rc;
+}
+
+static int check_budget(const char *text, struct err *why)
+{
+    uint64_t us;
+    return read_budget(text, &us, why);
 }
 
 static int check_workers(const char *text, struct err *why)
@@ -52,6 +71,23 @@ static const struct opt opts[] = {
      .help = "run pipelines in N threads; auto is one per core; 0 runs them on the I/O thread, "
              "which pays for the cheapest ones only"},
 
+    {.kind = OPT_TEXT,
+     .letter = 'b',
+     .name = "budget",
+     .arg = "TIME",
+     .def = "37ms",
+     OPT_AT(settings, budget_text),
+     .check = check_budget,
+     .help = "drop a frame that can no longer be answered within TIME of its arrival, where a "
+             "fresh one can; off never does"},
+    {.kind = OPT_CHOICE,
+     .name = "policy",
+     .arg = "POLICY",
+     .def = "latest",
+     .choices = policies,
+     OPT_AT(settings, policy),
+     .help = "latest keeps the newest frame of a busy session; strict keeps none; phase17 is the "
+             "published cumulative rule, for comparison only: it does not recover"},
     {.kind = OPT_REAL,
      .name = "drop-threshold",
      .arg = "RATE",
@@ -70,6 +106,15 @@ static const struct opt opts[] = {
      OPT_AT(settings, slow_down_threshold),
      .env = "STREAM_SLOWDOWN_THRESHOLD",
      .help = "share of dropped frames above which it is critical and slow_down is sent"},
+    {.kind = OPT_TIME_US,
+     .name = "slow-down-rearm",
+     .arg = "TIME",
+     .def = "0",
+     .min = 0,
+     .max = MINUTES(1440),
+     OPT_AT(settings, rearm_us),
+     .help = "send slow_down again when a session was normal for TIME since the last one; 0 sends "
+             "it once a session, as existing clients expect"},
     {.kind = OPT_REAL,
      .name = "max-frame-size-mb",
      .arg = "MIB",
@@ -179,5 +224,6 @@ int settings_parse(int argc, char **argv, struct settings *s, struct opt_values 
                        "--slowdown-threshold %g is below --drop-threshold %g: the first is where "
                        "clients are asked to slow down, the second where drops begin to matter",
                        s->slow_down_threshold, s->drop_threshold);
+    read_budget(s->budget_text, &s->budget_us, e); /* both were checked already */
     return read_workers(s->workers_text, &s->n_workers, e);
 }

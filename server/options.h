@@ -11,7 +11,11 @@ struct settings {
     uint64_t n_workers;       /* from workers_text */
     struct opt_list pipelines;
 
+    int policy;
+    const char *budget_text; /* a time or "off" */
+    uint64_t budget_us;      /* from budget_text; 0: off */
     double drop_threshold, slow_down_threshold;
+    uint64_t rearm_us;
     double frame_mib_max, message_mib_max;
     uint64_t recommended_sessions, sessions_max;
 

@@ -2,7 +2,9 @@
  *
  * The rate is taken over the last 64 fates, about two seconds at 30 fps, never
  * since the beginning: a rate since the beginning cannot recover. It drives
- * the session's state and the slow_down signal and never causes a drop.
+ * the session's state and the slow_down signal and never causes a drop. A state
+ * is left only when the rate is a fifth below the threshold it was entered at,
+ * so that a rate near a threshold does not flap.
  *
  * Pure. Threads: the I/O thread owns a session's pressure.
  */
@@ -26,13 +28,15 @@ const char *pressure_state_name(enum pressure_state s);
 struct pressure_limits {
     double drop_threshold;      /* 0.10: STREAM_DROP_THRESHOLD */
     double slow_down_threshold; /* 0.30: STREAM_SLOWDOWN_THRESHOLD */
+    uint64_t rearm_us;          /* slow_down again after normal for so long; 0: never */
 };
 
 struct pressure {     /* all zero: a new session */
     uint64_t fates;   /* bit k: the fate k frames ago; 1 is a drop */
     unsigned n_fates; /* at most PRESSURE_WINDOW */
     enum pressure_state state;
-    bool told; /* slow_down was sent: once a session */
+    bool told;                /* slow_down was sent, and is not armed again */
+    uint64_t normal_since_us; /* while in state normal */
 };
 
 /* What has to be done after a fate was added. */
@@ -46,4 +50,4 @@ struct pressure_step {
 double pressure_drop_rate(const struct pressure *p);
 
 struct pressure_step pressure_add(struct pressure *p, const struct pressure_limits *limits,
-                                  bool dropped);
+                                  bool dropped, uint64_t now_us);

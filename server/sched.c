@@ -4,121 +4,74 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "server/pipeline.h"
 
-static void line_append(struct sched *s, struct seat *seat)
-{
-    seat->prev = s->last;
-    seat->next = NULL;
-    *(s->last ? &s->last->next : &s->first) = seat;
-    s->last = seat;
-    seat->in_line = true;
-}
-
-static void line_remove(struct sched *s, struct seat *seat)
-{
-    *(seat->prev ? &seat->prev->next : &s->first) = seat->next;
-    *(seat->next ? &seat->next->prev : &s->last) = seat->prev;
-    seat->prev = seat->next = NULL;
-    seat->in_line = false;
-}
-
-static void run(const struct seat *seat, struct frame *f)
+static void run(struct frame *f)
 {
     struct json result = json_to(&f->result);
     struct pipeline_frame in = {.jpeg = f->jpeg, .jpeg_bytes = f->jpeg_bytes, .index = f->index};
-    f->started_us = clock_now_us();
     json_object_begin(&result, NULL);
-    int rc = seat->pipeline->kind->process(seat->pipeline, seat->state, &in, &result);
+    int rc = f->pipeline->kind->process(f->pipeline, f->state, &in, &result);
     json_object_end(&result);
-    f->failed = rc < 0 || f->result.cut;
+    f->fate = rc < 0 || f->result.cut ? FRAME_FAILED : FRAME_ANSWERED;
     f->finished_us = clock_now_us();
 }
 
 /* Under the lock. True when the I/O thread has to be woken. */
-static bool finish(struct sched *s, struct frame *f)
+static bool put_finished(struct sched *s, struct frame *f)
 {
     bool wake = !s->woken;
     f->next = NULL;
     *s->finished_end = f;
     s->finished_end = &f->next;
-    s->busy_us += f->finished_us - f->started_us;
     s->woken = true;
     return wake;
 }
 
-/* Is there a worker that nobody in the line needs? One who was called may not have woken
- * up yet, so behind a frame that can be replaced no other is given away. */
-static bool has_free_worker(const struct sched *s)
+/* Under the lock, which is released while the pipeline runs and to wake the I/O thread.
+ * false: nobody is in line. */
+static bool take_turn(struct sched *s)
 {
-    bool all_claimed = !s->last || s->last->claimed;
-    return all_claimed && s->n_sleeping > s->n_claimed;
-}
-
-/* Under the lock. Puts a seat with a waiting frame in the line; with a worker to
- * spare, the frame is that worker's and cannot be replaced any more. */
-static void stand_in_line(struct sched *s, struct seat *seat, bool is_worker_free)
-{
-    line_append(s, seat);
-    if (!is_worker_free)
-        return;
-    seat->claimed = seat->waiting;
-    seat->waiting = NULL;
-    seat->in_work = true;
-    s->n_claimed++;
-}
-
-static struct frame *take_first(struct sched *s, struct seat *seat)
-{
-    struct frame *f = seat->claimed ? seat->claimed : seat->waiting;
-    line_remove(s, seat);
-    if (seat->claimed)
-        s->n_claimed--;
-    else
-        seat->waiting = NULL;
-    seat->claimed = NULL;
-    seat->in_work = true;
-    return f;
-}
-
-/* Under the lock, which is released while the pipeline runs. */
-static void take_turn(struct sched *s)
-{
-    struct seat *seat = s->first;
-    struct frame *f = take_first(s, seat);
-    pthread_mutex_unlock(&s->lock);
-    run(seat, f);
-    pthread_mutex_lock(&s->lock);
-    seat->in_work = false;
-    if (seat->waiting)
-        stand_in_line(s, seat, !s->first); /* nobody else waits: this worker goes on with it */
-    if (finish(s, f)) {
+    struct seat *seat;
+    uint64_t now_us = clock_now_us();
+    struct frame *f = turns_take(&s->turns, now_us, &seat);
+    if (!f)
+        return false;
+    if (f->fate != FRAME_DROPPED) {
+        f->started_us = now_us;
+        pthread_mutex_unlock(&s->lock);
+        run(f);
+        pthread_mutex_lock(&s->lock);
+        s->busy_us += f->finished_us - f->started_us;
+        turns_finish(&s->turns, seat, f);
+    }
+    if (put_finished(s, f)) {
         pthread_mutex_unlock(&s->lock);
         s->on_finished(s->ctx);
         pthread_mutex_lock(&s->lock);
     }
+    return true;
 }
 
 static void *worker(void *arg)
 {
     struct sched *s = arg;
     pthread_mutex_lock(&s->lock);
-    while (!s->stopping || s->n_claimed) {
-        if (s->first) {
-            take_turn(s);
+    while (!s->stopping || s->turns.n_claimed) {
+        if (take_turn(s))
             continue;
-        }
-        s->n_sleeping++;
+        s->turns.n_free++;
         pthread_cond_wait(&s->work, &s->lock);
-        s->n_sleeping--;
+        s->turns.n_free--;
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
 }
 
-int sched_start(struct sched *s, unsigned n_workers, void (*on_finished)(void *ctx), void *ctx,
-                struct err *e)
+int sched_start(struct sched *s, const struct admit_rule *rule, unsigned n_workers,
+                void (*on_finished)(void *ctx), void *ctx, struct err *e)
 {
-    *s = (struct sched){.on_finished = on_finished, .ctx = ctx};
+    *s = (struct sched){.turns.rule = *rule, .on_finished = on_finished, .ctx = ctx};
     s->finished_end = &s->finished;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
@@ -152,17 +105,14 @@ void sched_stop(struct sched *s)
     s->n_threads = 0;
 }
 
-struct sched_outcome sched_submit(struct sched *s, struct seat *seat, struct frame *f)
+struct turns_outcome sched_submit(struct sched *s, struct seat *seat, struct frame *f)
 {
     pthread_mutex_lock(&s->lock);
-    struct admit_view view = {.in_work = seat->in_work, .waiting = seat->waiting != NULL};
-    struct sched_outcome out = {.verdict = admit_frame(&view), .replaced = seat->waiting};
-    seat->waiting = f;
+    struct turns_outcome out = turns_submit(&s->turns, seat, f);
     if (out.verdict == VERDICT_RUN) {
-        stand_in_line(s, seat, has_free_worker(s));
         pthread_cond_signal(&s->work);
-        if (s->n_threads == 0)
-            take_turn(s);
+        while (s->n_threads == 0 && take_turn(s))
+            ;
     }
     pthread_mutex_unlock(&s->lock);
     return out;
@@ -171,10 +121,7 @@ struct sched_outcome sched_submit(struct sched *s, struct seat *seat, struct fra
 struct frame *sched_leave(struct sched *s, struct seat *seat)
 {
     pthread_mutex_lock(&s->lock);
-    struct frame *f = seat->waiting;
-    seat->waiting = NULL;
-    if (f && seat->in_line && !seat->claimed)
-        line_remove(s, seat);
+    struct frame *f = turns_leave(&s->turns, seat);
     pthread_mutex_unlock(&s->lock);
     return f;
 }

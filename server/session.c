@@ -43,8 +43,11 @@ static void log_disconnect(const struct session *s)
     log_u64(&l, "dropped", ledger_dropped(&s->ledger));
     log_u64(&l, "failed", s->ledger.failed);
     log_u64(&l, "rejected", s->ledger.rejected);
-    log_u64(&l, "dropped_replaced", s->ledger.dropped[DROP_REPLACED]);
-    log_u64(&l, "dropped_closed", s->ledger.dropped[DROP_CLOSED]);
+    for (int r = 0; r < DROP_REASONS; r++) {
+        char key[32];
+        snprintf(key, sizeof key, "dropped_%s", drop_reason_name((enum drop_reason)r));
+        log_u64(&l, key, s->ledger.dropped[r]);
+    }
     log_u64(&l, "replies_unsent", s->replies_unsent);
     log_u64(&l, "bytes", s->received_bytes);
     log_num(&l, "duration_s", (double)(clock_now_us() - s->connected_us) / 1e6, 3);
@@ -104,8 +107,8 @@ static void unlink_and_free(struct session *s)
     if (s->next)
         s->next->prev = s->prev;
     ledger_add(&d->stats.ended, &s->ledger);
-    if (s->seat.state)
-        s->seat.pipeline->kind->session_free(s->seat.state);
+    if (s->state)
+        s->pipeline->kind->session_free(s->state);
     free(s);
 }
 
@@ -223,7 +226,7 @@ static struct proto_reply reply_to(const struct session *s, const struct frame *
 /* After the message about a frame: did that change how the session stands? */
 static void feel_pressure(struct session *s, bool dropped)
 {
-    struct pressure_step step = pressure_add(&s->pressure, &s->d->limits, dropped);
+    struct pressure_step step = pressure_add(&s->pressure, &s->d->limits, dropped, clock_now_us());
     struct log_line l;
     if (step.changed)
         log_state(s, step.from);
@@ -282,10 +285,12 @@ void session_on_finished(struct session *s, struct frame *f)
 {
     if (!is_heard(s)) {
         drop(s, f, DROP_CLOSED);
+    } else if (f->fate == FRAME_DROPPED) {
+        drop(s, f, f->reason);
     } else {
         s->n_out--;
         s->heard_us = clock_now_us(); /* who waits for an answer is not idle */
-        if (f->failed)
+        if (f->fate == FRAME_FAILED)
             fail(s, f);
         else
             answer(s, f);
@@ -301,13 +306,16 @@ void session_on_finished(struct session *s, struct frame *f)
 static void submit(struct session *s, struct frame *f)
 {
     f->session = s;
+    f->pipeline = s->pipeline;
+    f->state = s->state;
     f->arrived_us = s->heard_us;
     f->started_us = f->finished_us = 0;
     f->index = s->ledger.received++;
     s->last_frame_us = s->heard_us;
     s->n_out++;
-    struct sched_outcome out = sched_submit(&s->d->sched, &s->seat, f);
-    drop(s, out.replaced, DROP_REPLACED);
+    struct turns_outcome out = sched_submit(&s->d->sched, &s->seat, f);
+    if (out.dropped)
+        drop(s, out.dropped, out.dropped->reason);
     if (s->d->settings->n_workers == 0)
         streamd_collect(s->d);
 }
@@ -450,7 +458,7 @@ static void greet(struct session *s)
         s->end_reason = "full";
         return;
     }
-    if (s->seat.pipeline)
+    if (s->pipeline)
         return;
     struct text t = text_fixed(detail, sizeof detail);
     if (s->query.pipeline_id_bytes) {
@@ -475,9 +483,9 @@ struct session *session_new(struct streamd *d, struct lws *wsi, const struct pro
     s->limits = assembly_limits(o->frame_mib_max, o->message_mib_max, query->header);
     s->connected_us = s->heard_us = s->rate.since_us = clock_now_us();
     if (strlen(query->pipeline_id) == query->pipeline_id_bytes)
-        s->seat.pipeline = pipeline_find(&d->pipelines, query->pipeline_id);
-    const struct pipeline *p = s->seat.pipeline;
-    if (p && p->kind->session_new && !(s->seat.state = p->kind->session_new(p))) {
+        s->pipeline = pipeline_find(&d->pipelines, query->pipeline_id);
+    const struct pipeline *p = s->pipeline;
+    if (p && p->kind->session_new && !(s->state = p->kind->session_new(p))) {
         free(s);
         return NULL;
     }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/json.h"
 #include "common/proto.h"
 #include "server/assembly.h"
 #include "server/ledger.h"
@@ -43,8 +44,10 @@ struct session {
 
     struct assembly_limits limits;
     struct assembly assembly;
-    struct seat seat;
-    unsigned n_out; /* frames at the scheduler: waiting, in work, finished */
+    struct seat seat;                /* under the scheduler's lock */
+    const struct pipeline *pipeline; /* NULL: an unknown one was asked for */
+    void *state;                     /* the pipeline's, of this session */
+    unsigned n_out;                  /* frames at the scheduler: waiting, in work, finished */
     struct outbox outbox;
 
     struct ledger ledger;

@@ -210,13 +210,17 @@ int streamd_start(struct streamd *d, const struct settings *settings, struct err
 {
     *d = (struct streamd){.settings = settings,
                           .limits = {.drop_threshold = settings->drop_threshold,
-                                     .slow_down_threshold = settings->slow_down_threshold},
+                                     .slow_down_threshold = settings->slow_down_threshold,
+                                     .rearm_us = settings->rearm_us},
                           .pool = pool_make(POOL_IDLE_BYTES),
                           .message = text_heap(LWS_PRE + 2 * RESULT_BYTES_MAX),
                           .loop = {.epoll_fd = -1, .timer_fd = -1},
                           .finished.fd = -1,
                           .signals.fd = -1,
                           .door = {.enter = enter, .ctx = d, .spare_fd = -1}};
+    struct admit_rule rule = {.policy = (enum policy)settings->policy,
+                              .budget_us = settings->budget_us,
+                              .drop_threshold = settings->drop_threshold};
     signal(SIGPIPE, SIG_IGN);
     int rc = pipeline_set_init(&d->pipelines, settings->pipelines.item, settings->pipelines.n, e);
     if (rc == 0)
@@ -224,7 +228,7 @@ int streamd_start(struct streamd *d, const struct settings *settings, struct err
     if (rc == 0)
         rc = start_watches(d, e);
     if (rc == 0)
-        rc = sched_start(&d->sched, (unsigned)settings->n_workers, wake, d, e);
+        rc = sched_start(&d->sched, &rule, (unsigned)settings->n_workers, wake, d, e);
     if (rc == 0)
         rc = start_lws(d, e);
     if (rc == 0)

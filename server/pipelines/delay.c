@@ -8,11 +8,14 @@
 
 /* A model that runs elsewhere: it takes time on the wall and no CPU. */
 
-enum { PARAM_MS, PARAM_JITTER_MS };
+enum { PARAM_MS, PARAM_JITTER_MS, PARAM_FIRST_MS, PARAM_SLOW_MS, PARAM_SLOW_SHARE };
 
 static const struct pipeline_param params[] = {
     [PARAM_MS] = {"ms", 10, 0, 60000, "sleep this many milliseconds"},
     [PARAM_JITTER_MS] = {"jitter_ms", 0, 0, 60000, "and up to this many more, evenly spread"},
+    [PARAM_FIRST_MS] = {"first_ms", 0, 0, 60000, "more for the first frame of a session"},
+    [PARAM_SLOW_MS] = {"slow_ms", 0, 0, 60000, "more for some frames,"},
+    [PARAM_SLOW_SHARE] = {"slow_share", 0, 0, 1, "for this share of them, at random"},
 };
 
 struct delay {
@@ -49,9 +52,14 @@ static void sleep_ms(double ms)
 static int process(const struct pipeline *p, void *state, const struct pipeline_frame *frame,
                    struct json *result)
 {
-    (void)frame;
+    double ms = p->param[PARAM_MS] + p->param[PARAM_JITTER_MS] * next_share(state);
     (void)result;
-    sleep_ms(p->param[PARAM_MS] + p->param[PARAM_JITTER_MS] * next_share(state));
+    if (frame->index == 0)
+        ms += p->param[PARAM_FIRST_MS];
+    if (next_share(state) < p->param[PARAM_SLOW_SHARE])
+        ms += p->param[PARAM_SLOW_MS];
+    if (ms > 0)
+        sleep_ms(ms);
     return 0;
 }
 

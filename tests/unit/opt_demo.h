@@ -179,8 +179,8 @@ static inline void run_ok(struct run *r, const struct opt_program *p, const char
 
 static inline void assert_has(const char *text, const char *part)
 {
-    if (!strstr(text, part))
-        fail_msg("no \"%s\" in:\n%s", part, text);
+    if (!text || !strstr(text, part))
+        fail_msg("no \"%s\" in:\n%s", part, text ? text : "nothing");
 }
 
 static inline void assert_refused(const struct opt_program *p, const char *words, const char *says)

@@ -15,6 +15,8 @@
 #include <semaphore.h>
 #include <string.h>
 
+#include "common/clock.h"
+#include "server/pipeline.h"
 #include "server/sched.h"
 
 #define N_SEATS 8
@@ -79,7 +81,8 @@ static inline void on_finished(void *ctx)
     sem_post(&b->finished);
 }
 
-static inline void bench_start(struct bench *b, unsigned n_workers)
+static inline void bench_start_rule(struct bench *b, const struct admit_rule *rule,
+                                    unsigned n_workers)
 {
     memset(b, 0, sizeof *b);
     b->pool = pool_make((size_t)64 << 20);
@@ -90,9 +93,15 @@ static inline void bench_start(struct bench *b, unsigned n_workers)
     pthread_mutex_init(&b->lock, NULL);
     for (unsigned i = 0; i < N_SEATS; i++) {
         seat_states[i] = (struct seat_state){b, i};
-        b->seat[i] = (struct seat){.pipeline = &b->pipeline, .state = &seat_states[i]};
     }
-    assert_int_equal(sched_start(&b->sched, n_workers, on_finished, b, NULL), 0);
+    assert_int_equal(sched_start(&b->sched, rule, n_workers, on_finished, b, NULL), 0);
+}
+
+/* The newest wins and nothing is ever too late: what a frame's fate is does not depend on
+ * how fast the machine is. */
+static inline void bench_start(struct bench *b, unsigned n_workers)
+{
+    bench_start_rule(b, &(struct admit_rule){.policy = POLICY_LATEST}, n_workers);
 }
 
 static inline unsigned put_back(struct bench *b, struct frame *list)
@@ -148,29 +157,32 @@ static inline void await(sem_t *s, unsigned n)
             ;
 }
 
-static inline struct frame *frame_of(struct bench *b, uint64_t index)
+static inline struct frame *frame_of(struct bench *b, unsigned seat, uint64_t index)
 {
     struct frame *f = pool_get(&b->pool, 4);
     memcpy(f->data, JPEG, 4);
     f->jpeg = f->data;
     f->jpeg_bytes = 4;
+    f->pipeline = &b->pipeline;
+    f->state = &seat_states[seat];
+    f->arrived_us = clock_now_us();
     f->index = index;
     return f;
 }
 
-static inline struct sched_outcome submit(struct bench *b, unsigned seat, uint64_t index)
+static inline struct turns_outcome submit(struct bench *b, unsigned seat, uint64_t index)
 {
-    return sched_submit(&b->sched, &b->seat[seat], frame_of(b, index));
+    return sched_submit(&b->sched, &b->seat[seat], frame_of(b, seat, index));
 }
 
 /* All workers have nothing to do and know it. */
 static inline void await_asleep(struct bench *b, unsigned n_workers)
 {
-    unsigned n_sleeping = 0;
-    while (n_sleeping < n_workers) {
+    unsigned n_free = 0;
+    while (n_free < n_workers) {
         sched_yield();
         pthread_mutex_lock(&b->sched.lock);
-        n_sleeping = b->sched.n_sleeping;
+        n_free = b->sched.turns.n_free;
         pthread_mutex_unlock(&b->sched.lock);
     }
 }

@@ -84,13 +84,14 @@ static void a_used_frame_comes_back_without_its_past(void **state)
     struct pool p = pool_make(MIB);
     struct frame *f = pool_get(&p, 1), *other = pool_get(&p, 1);
     text_add(&f->result, "{\"old\":1}");
-    f->failed = true;
+    f->fate = FRAME_DROPPED;
+    f->reason = DROP_LATE;
     f->next = other;
     pool_put(&p, f);
     assert_ptr_equal(pool_get(&p, 1), f);
     assert_string_equal(text_str(&f->result), "");
     assert_int_equal(f->result.len, 0);
-    assert_false(f->failed);
+    assert_int_equal(f->fate, FRAME_ANSWERED);
     assert_null(f->next);
     pool_put(&p, f);
     pool_put(&p, other);

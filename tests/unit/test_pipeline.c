@@ -43,6 +43,10 @@ static void refuses_what_it_does_not_understand(void **state)
         {"slow=delay:ms=-1", "ms: ", "ms (0 to 60000)"},
         {"slow=delay:ms=60001", "60001 is out of range", "ms (0 to 60000)"},
         {"slow=delay:ms=1,jitter_ms=1e9", "jitter_ms: ", "jitter_ms (0 to 60000)"},
+        {"slow=delay:slow_share=1.01", "slow_share: ", "slow_share (0 to 1)"},
+        {"slow=delay:slow_share=-0.1", "slow_share: ", "slow_share (0 to 1)"},
+        {"slow=delay:first_ms=60001", "first_ms: ", "first_ms (0 to 60000)"},
+        {"slow=delay:slow_ms=x", "slow_ms: 'x' is not a number", "slow_ms (0 to 60000)"},
         {"none=null:ms=1", "unknown key 'ms'", "null takes no parameters"},
     };
     for (size_t i = 0; i < N(rows); i++) {
@@ -88,9 +92,8 @@ static void sets_the_parameters_asked_for_and_no_others(void **state)
 {
     (void)state;
     const char *specs[] = {
-        "a=delay:ms=40,jitter_ms=2.5",
-        "b=motion:min_area=0.01",
-        "caf\xc3\xa9 2=spin:ms=3",
+        "a=delay:ms=40,jitter_ms=2.5", "c=delay:slow_share=0.05,first_ms=40,slow_ms=60",
+        "b=motion:min_area=0.01",      "caf\xc3\xa9 2=spin:ms=3",
         LONGEST_NAME "=null",
     };
     struct pipeline_set set;
@@ -98,6 +101,9 @@ static void sets_the_parameters_asked_for_and_no_others(void **state)
     const struct pipeline *a = pipeline_find(&set, "a");
     assert_ptr_equal(a->kind, &pipeline_delay);
     assert_true(a->param[0] == 40 && a->param[1] == 2.5);
+    const struct pipeline *c = pipeline_find(&set, "c"); /* ms, jitter_ms, first_ms, ... */
+    assert_true(c->param[0] == 10 && c->param[1] == 0 && c->param[2] == 40);
+    assert_true(c->param[3] == 60 && c->param[4] == 0.05);
     const struct pipeline *b = pipeline_find(&set, "b");
     assert_true(b->param[0] == 20 && b->param[1] == 0.01);
     assert_true(pipeline_find(&set, "caf\xc3\xa9 2")->param[0] == 3);
@@ -209,6 +215,66 @@ static void delay_takes_at_least_its_time_and_spin_its_cpu(void **state)
     }
 }
 
+/* Runs frames of one session of spec from frame_index `first` on; what the fastest of them
+ * took. What is asked for on top is far more than any machine needs for nothing. */
+static double fastest_ms(const char *spec, uint64_t first, unsigned n_frames)
+{
+    struct pipeline_set set;
+    struct text out = text_heap(1024);
+    struct json j = json_to(&out);
+    double fastest = 1e9;
+    assert_int_equal(pipeline_set_init(&set, &spec, 1, NULL), 0);
+    const struct pipeline *p = pipeline_find(&set, "x");
+    void *session = p->kind->session_new(p);
+    for (uint64_t index = first; index < first + n_frames; index++) {
+        struct pipeline_frame frame = {
+            .jpeg = shortest, .jpeg_bytes = sizeof shortest, .index = index};
+        double before_ms = read_ms(CLOCK_MONOTONIC);
+        assert_int_equal(p->kind->process(p, session, &frame, &j), 0);
+        double took_ms = read_ms(CLOCK_MONOTONIC) - before_ms;
+        fastest = took_ms < fastest ? took_ms : fastest;
+    }
+    p->kind->session_free(session);
+    text_deinit(&out);
+    pipeline_set_deinit(&set);
+    return fastest;
+}
+
+static void delay_can_be_slow_first_or_now_and_then(void **state)
+{
+    (void)state;
+    assert_true(fastest_ms("x=delay:ms=0,first_ms=20", 0, 1) >= 20);
+    assert_true(fastest_ms("x=delay:ms=0,first_ms=20", 1, 50) < 20);
+    assert_true(fastest_ms("x=delay:ms=1,first_ms=2,slow_ms=3,slow_share=1", 0, 1) >= 6);
+    assert_true(fastest_ms("x=delay:ms=0,slow_ms=4,slow_share=1", 0, 5) >= 4);
+    assert_true(fastest_ms("x=delay:ms=0,slow_ms=20,slow_share=0", 0, 50) < 20);
+    assert_true(fastest_ms("x=delay:ms=0,slow_ms=20,slow_share=0.05", 0, 50) < 20);
+}
+
+/* A sixteenth of 4000 frames: 250, give or take 15. */
+static void delay_is_slow_for_the_share_that_was_asked_for(void **state)
+{
+    (void)state;
+    const char *spec = "x=delay:ms=0,slow_ms=0.2,slow_share=0.0625";
+    struct pipeline_set set;
+    struct text out = text_heap(1024);
+    struct json j = json_to(&out);
+    unsigned n_slow = 0;
+    assert_int_equal(pipeline_set_init(&set, &spec, 1, NULL), 0);
+    const struct pipeline *p = pipeline_find(&set, "x");
+    void *session = p->kind->session_new(p);
+    struct pipeline_frame frame = {.jpeg = shortest, .jpeg_bytes = sizeof shortest};
+    for (frame.index = 0; frame.index < 4000; frame.index++) {
+        double before_ms = read_ms(CLOCK_MONOTONIC);
+        p->kind->process(p, session, &frame, &j);
+        n_slow += read_ms(CLOCK_MONOTONIC) - before_ms >= 0.2;
+    }
+    p->kind->session_free(session);
+    text_deinit(&out);
+    pipeline_set_deinit(&set);
+    assert_in_range(n_slow, 250 - 6 * 15, 4000); /* a busy machine only adds to them */
+}
+
 static void inspect_tells_what_the_headers_say(void **state)
 {
     (void)state;
@@ -264,6 +330,8 @@ int main(void)
         cmocka_unit_test(lists_name_kind_summary_and_parameters_as_json),
         cmocka_unit_test(null_delay_and_spin_add_nothing_to_the_result),
         cmocka_unit_test(delay_takes_at_least_its_time_and_spin_its_cpu),
+        cmocka_unit_test(delay_can_be_slow_first_or_now_and_then),
+        cmocka_unit_test(delay_is_slow_for_the_share_that_was_asked_for),
         cmocka_unit_test(inspect_tells_what_the_headers_say),
         cmocka_unit_test(inspect_fails_on_a_picture_without_a_header),
     };

@@ -13,15 +13,15 @@ static void an_idle_seat_runs_its_frame_and_gives_it_back(void **state)
     (void)state;
     struct bench b;
     bench_start(&b, 1);
-    struct frame *f = frame_of(&b, 42);
+    struct frame *f = frame_of(&b, 0, 42);
     let_go(&b, 1);
-    struct sched_outcome out = sched_submit(&b.sched, &b.seat[0], f);
+    struct turns_outcome out = sched_submit(&b.sched, &b.seat[0], f);
     assert_int_equal(out.verdict, VERDICT_RUN);
-    assert_null(out.replaced);
+    assert_null(out.dropped);
     await(&b.finished, 1);
     assert_ptr_equal(sched_collect(&b.sched), f);
     assert_null(f->next);
-    assert_false(f->failed);
+    assert_int_equal(f->fate, FRAME_ANSWERED);
     assert_string_equal(text_str(&f->result), "{\"index\":42}");
     assert_true(f->started_us > 0 && f->finished_us >= f->started_us);
     assert_int_equal(sched_busy_us(&b.sched), f->finished_us - f->started_us);
@@ -37,14 +37,16 @@ static void the_newest_replaces_the_one_that_waits(void **state)
     struct bench b;
     bench_start(&b, 1);
     occupy_the_worker(&b);
-    struct sched_outcome out = submit(&b, 0, 1);
+    struct turns_outcome out = submit(&b, 0, 1);
     assert_int_equal(out.verdict, VERDICT_WAIT);
-    assert_null(out.replaced);
+    assert_null(out.dropped);
     for (uint64_t index = 2; index < 10; index++) {
         out = submit(&b, 0, index);
         assert_int_equal(out.verdict, VERDICT_REPLACE);
-        assert_int_equal(out.replaced->index, index - 1);
-        pool_put(&b.pool, out.replaced);
+        assert_int_equal(out.dropped->index, index - 1);
+        assert_int_equal(out.dropped->fate, FRAME_DROPPED);
+        assert_int_equal(out.dropped->reason, DROP_REPLACED);
+        pool_put(&b.pool, out.dropped);
     }
     run_out(&b, 2);
     struct frame *list = take_finished(&b);
@@ -61,10 +63,10 @@ static void a_frame_that_has_no_worker_yet_is_replaced_too(void **state)
     bench_start(&b, 1);
     occupy_the_worker(&b);
     assert_int_equal(submit(&b, 1, 0).verdict, VERDICT_RUN);
-    struct sched_outcome out = submit(&b, 1, 1);
+    struct turns_outcome out = submit(&b, 1, 1);
     assert_int_equal(out.verdict, VERDICT_REPLACE);
-    assert_int_equal(out.replaced->index, 0);
-    pool_put(&b.pool, out.replaced);
+    assert_int_equal(out.dropped->index, 0);
+    pool_put(&b.pool, out.dropped);
     run_out(&b, 2);
     assert_int_equal(put_back(&b, take_finished(&b)), 2);
     bench_end(&b);
@@ -205,7 +207,7 @@ static void replacing_does_not_lose_the_place_in_the_line(void **state)
     occupy_the_worker(&b);
     submit(&b, 1, 0);
     submit(&b, 2, 0);
-    pool_put(&b.pool, submit(&b, 1, 1).replaced);
+    pool_put(&b.pool, submit(&b, 1, 1).dropped);
     run_out(&b, 3);
     assert_int_equal(b.order[1], 1);
     assert_int_equal(b.order[2], 2);
@@ -221,9 +223,9 @@ static void a_greedy_seat_cannot_starve_the_others(void **state)
     occupy_the_worker(&b);
     for (unsigned round = 0; round < 20; round++) {
         for (unsigned k = 0; k < 30; k++)
-            pool_put(&b.pool, submit(&b, 0, k).replaced);
+            pool_put(&b.pool, submit(&b, 0, k).dropped);
         for (unsigned seat = 1; seat < N_SEATS; seat++)
-            pool_put(&b.pool, submit(&b, seat, round).replaced);
+            pool_put(&b.pool, submit(&b, seat, round).dropped);
         let_go(&b, N_SEATS);
         await(&b.begun, N_SEATS); /* all others and seat 0 again */
         unsigned turns[N_SEATS] = {0};

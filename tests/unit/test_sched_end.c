@@ -17,7 +17,7 @@ static void a_failing_pipeline_marks_its_frame(void **state)
     occupy_the_worker(&b);
     run_out(&b, 1);
     struct frame *f = take_finished(&b);
-    assert_true(f->failed);
+    assert_int_equal(f->fate, FRAME_FAILED);
     put_back(&b, f);
     bench_end(&b);
 }
@@ -31,8 +31,58 @@ static void a_result_too_long_to_tell_is_a_failure(void **state)
     occupy_the_worker(&b);
     run_out(&b, 1);
     struct frame *f = take_finished(&b);
-    assert_true(f->failed);
+    assert_int_equal(f->fate, FRAME_FAILED);
     put_back(&b, f);
+    bench_end(&b);
+}
+
+/* A frame that waited for a millisecond, where a microsecond is all there is; and as no
+ * pipeline has run yet, a fresh one could make it. */
+static struct frame *submit_late(struct bench *b, unsigned seat)
+{
+    struct frame *f = frame_of(b, seat, 0);
+    f->arrived_us -= 1000;
+    assert_int_equal(sched_submit(&b->sched, &b->seat[seat], f).verdict, VERDICT_RUN);
+    return f;
+}
+
+static void a_frame_too_late_at_its_turn_is_told_and_not_run(void **state)
+{
+    (void)state;
+    static const struct admit_rule hasty = {.policy = POLICY_LATEST, .budget_us = 1};
+    for (unsigned n_workers = 0; n_workers <= 2; n_workers++) {
+        struct bench b;
+        bench_start_rule(&b, &hasty, n_workers);
+        struct frame *f = submit_late(&b, 3);
+        await(&b.finished, 1);
+        assert_ptr_equal(sched_collect(&b.sched), f);
+        assert_null(f->next);
+        assert_int_equal(f->fate, FRAME_DROPPED);
+        assert_int_equal(f->reason, DROP_LATE);
+        assert_int_equal(sched_busy_us(&b.sched), 0);
+        sched_stop(&b.sched);
+        assert_int_equal(b.n_begun, 0);
+        pool_put(&b.pool, f);
+        bench_end(&b);
+    }
+}
+
+static void strict_gives_the_frame_back_that_finds_its_session_busy(void **state)
+{
+    (void)state;
+    static const struct admit_rule strict = {.policy = POLICY_STRICT};
+    struct bench b;
+    bench_start_rule(&b, &strict, 1);
+    occupy_the_worker(&b);
+    struct frame *f = frame_of(&b, 0, 1);
+    struct turns_outcome out = sched_submit(&b.sched, &b.seat[0], f);
+    assert_int_equal(out.verdict, VERDICT_BUSY);
+    assert_ptr_equal(out.dropped, f);
+    assert_int_equal(f->fate, FRAME_DROPPED);
+    assert_int_equal(f->reason, DROP_BUSY);
+    pool_put(&b.pool, f);
+    run_out(&b, 1);
+    assert_int_equal(put_back(&b, take_finished(&b)), 1);
     bench_end(&b);
 }
 
@@ -95,7 +145,7 @@ static void no_workers_run_the_frame_in_the_callers_thread(void **state)
     bench_start(&b, 0);
     let_go(&b, 3);
     for (unsigned i = 0; i < 3; i++) {
-        struct sched_outcome out = submit(&b, i % 2, i);
+        struct turns_outcome out = submit(&b, i % 2, i);
         assert_int_equal(out.verdict, VERDICT_RUN);
         assert_int_equal(b.n_begun, i + 1); /* done when submit returns */
         struct frame *f = sched_collect(&b.sched);
@@ -158,20 +208,20 @@ static bool is_line_in_order(struct bench *b)
     bool ok = true, only_claimed = true;
     unsigned n_claimed = 0;
     pthread_mutex_lock(&b->sched.lock);
-    for (const struct seat *seat = b->sched.first; seat; seat = seat->next) {
+    for (const struct seat *seat = b->sched.turns.first; seat; seat = seat->next) {
         ok &= seat->claimed ? only_claimed : seat->waiting != NULL;
         only_claimed &= seat->claimed != NULL;
         n_claimed += seat->claimed != NULL;
     }
-    ok &= n_claimed == b->sched.n_claimed;
+    ok &= n_claimed == b->sched.turns.n_claimed;
     pthread_mutex_unlock(&b->sched.lock);
     return ok;
 }
 
-static void pretend_asleep(struct bench *b, unsigned n_workers)
+static void pretend_free(struct bench *b, unsigned n_workers)
 {
     pthread_mutex_lock(&b->sched.lock);
-    b->sched.n_sleeping = n_workers;
+    b->sched.turns.n_free = n_workers;
     pthread_mutex_unlock(&b->sched.lock);
 }
 
@@ -184,14 +234,14 @@ static void frames_that_free_workers_were_given_are_the_head_of_the_line(void **
     struct bench b;
     bench_start(&b, 1);
     occupy_the_worker(&b);
-    pretend_asleep(&b, 1);
+    pretend_free(&b, 1);
     submit(&b, 1, 0);
     submit(&b, 2, 0);
     let_go(&b, 1);
     await(&b.begun, 1); /* seat 1 */
     submit(&b, 3, 0);
     bool ok = is_line_in_order(&b);
-    pretend_asleep(&b, 0);
+    pretend_free(&b, 0);
     run_out(&b, 3);
     bench_end(&b);
     assert_true(ok);
@@ -208,7 +258,7 @@ static void every_frame_comes_back_exactly_once(void **state)
     for (unsigned i = 0; i < N_FRAMES; i++) {
         random = random * 1664525u + 1013904223u;
         unsigned seat = random >> 16 & (N_SEATS - 1);
-        count_one(&t, &b, submit(&b, seat, i).replaced);
+        count_one(&t, &b, submit(&b, seat, i).dropped);
         if ((random >> 28 & 3) == 0)
             await(&b.begun, 1); /* so that the workers are in the middle of it */
         if (random >> 20 & 1)
@@ -232,6 +282,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failing_pipeline_marks_its_frame),
         cmocka_unit_test(a_result_too_long_to_tell_is_a_failure),
+        cmocka_unit_test(a_frame_too_late_at_its_turn_is_told_and_not_run),
+        cmocka_unit_test(strict_gives_the_frame_back_that_finds_its_session_busy),
         cmocka_unit_test(stopping_waits_for_what_is_in_work_and_no_more),
         cmocka_unit_test(what_a_free_worker_was_given_is_run_before_the_end),
         cmocka_unit_test(an_idle_scheduler_stops_at_once),

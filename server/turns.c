@@ -1,0 +1,136 @@
+#include "server/turns.h"
+
+static void link_seat(struct turns *t, struct seat *seat, struct seat *prev, struct seat *next)
+{
+    seat->prev = prev;
+    seat->next = next;
+    *(prev ? &prev->next : &t->first) = seat;
+    *(next ? &next->prev : &t->last) = seat;
+    seat->in_line = true;
+    t->n_in_line++;
+}
+
+static void unlink_seat(struct turns *t, struct seat *seat)
+{
+    *(seat->prev ? &seat->prev->next : &t->first) = seat->next;
+    *(seat->next ? &seat->next->prev : &t->last) = seat->prev;
+    seat->prev = seat->next = NULL;
+    seat->in_line = false;
+    t->n_in_line--;
+}
+
+/* Is there a worker that nobody in the line needs? One who was called may not have come
+ * yet, so behind a frame that can be replaced no other is given away. */
+static bool has_free_worker(const struct turns *t)
+{
+    return t->n_in_line == t->n_claimed && t->n_free > t->n_claimed;
+}
+
+/* Puts a seat with a waiting frame in the line; with a worker to spare, the frame is
+ * that worker's and cannot be replaced any more. */
+static void stand_in_line(struct turns *t, struct seat *seat, bool is_worker_free)
+{
+    struct seat *next = seat->owed ? t->first : NULL;
+    while (next && next->claimed) /* a called worker takes the head, and it is meant for these */
+        next = next->next;
+    link_seat(t, seat, next ? next->prev : t->last, next);
+    seat->owed = false;
+    if (!is_worker_free)
+        return;
+    seat->claimed = seat->waiting;
+    seat->waiting = NULL;
+    seat->in_work = true;
+    t->n_claimed++;
+}
+
+static void mark_dropped(struct seat *seat, struct frame *f, enum drop_reason reason)
+{
+    f->fate = FRAME_DROPPED;
+    f->reason = reason;
+    seat->dropped++;
+}
+
+static struct turns_outcome refuse(struct seat *seat, struct frame *f, enum verdict verdict,
+                                   enum drop_reason reason)
+{
+    mark_dropped(seat, f, reason);
+    return (struct turns_outcome){.verdict = verdict, .dropped = f};
+}
+
+struct turns_outcome turns_submit(struct turns *t, struct seat *seat, struct frame *f)
+{
+    struct admit_view view = {.in_work = seat->in_work,
+                              .waiting = seat->waiting != NULL,
+                              .received = seat->received,
+                              .dropped = seat->dropped};
+    struct turns_outcome out = {.verdict = admit_frame(&t->rule, &view)};
+    seat->received++;
+    if (out.verdict == VERDICT_BUSY)
+        return refuse(seat, f, out.verdict, DROP_BUSY);
+    if (out.verdict == VERDICT_RATE)
+        return refuse(seat, f, out.verdict, DROP_RATE);
+    if (out.verdict == VERDICT_REPLACE) {
+        out.dropped = seat->waiting;
+        mark_dropped(seat, out.dropped, DROP_REPLACED);
+    }
+    seat->waiting = f;
+    if (out.verdict == VERDICT_RUN)
+        stand_in_line(t, seat, has_free_worker(t));
+    return out;
+}
+
+static struct frame *take_first(struct turns *t)
+{
+    struct seat *seat = t->first;
+    struct frame *f = seat->claimed ? seat->claimed : seat->waiting;
+    unlink_seat(t, seat);
+    if (seat->claimed)
+        t->n_claimed--;
+    else
+        seat->waiting = NULL;
+    seat->claimed = NULL;
+    seat->in_work = true;
+    return f;
+}
+
+/* Its turn has come too late for this frame: the session's next one has it. */
+static void give_up(struct turns *t, struct seat *seat, struct frame *f)
+{
+    mark_dropped(seat, f, DROP_LATE);
+    estimate_doubt(&seat->estimate);
+    seat->in_work = false;
+    seat->owed = true;
+    if (seat->waiting)
+        stand_in_line(t, seat, false);
+}
+
+struct frame *turns_take(struct turns *t, uint64_t now_us, struct seat **seat)
+{
+    if (!t->first)
+        return NULL;
+    *seat = t->first;
+    struct frame *f = take_first(t);
+    uint64_t age_us = now_us > f->arrived_us ? now_us - f->arrived_us : 0;
+    if (!admit_pickup(&t->rule, age_us, estimate_expected_us(&(*seat)->estimate)))
+        give_up(t, *seat, f);
+    return f;
+}
+
+void turns_finish(struct turns *t, struct seat *seat, struct frame *f)
+{
+    estimate_add(&seat->estimate, f->finished_us - f->started_us);
+    if (f->fate == FRAME_ANSWERED && !admit_answer(&t->rule, f->finished_us - f->started_us))
+        mark_dropped(seat, f, DROP_LATE);
+    seat->in_work = false;
+    if (seat->waiting)
+        stand_in_line(t, seat, false);
+}
+
+struct frame *turns_leave(struct turns *t, struct seat *seat)
+{
+    struct frame *f = seat->waiting;
+    seat->waiting = NULL;
+    if (f && seat->in_line && !seat->claimed)
+        unlink_seat(t, seat);
+    return f;
+}

@@ -1,0 +1,71 @@
+/* turns.h - who is next: the line of sessions that have a frame to run.
+ *
+ * Every session has a seat: room for one waiting frame, the newest, and at most
+ * one frame in work. Seats with something to do stand in one line; the first
+ * seat's frame is the next to run, and when it is done the seat, if a newer
+ * frame has come meanwhile, goes to the end. So sessions share the workers by
+ * turns, however fast one of them sends, and memory is bounded by sessions, not
+ * by rate. What happens to a frame decides admit.h.
+ *
+ * A seat whose frame was dropped as late at its turn is owed that turn: its
+ * next frame goes to the head of the line, where it is as fresh as can be.
+ *
+ * While a worker is free an idle session's frame is that worker's at once
+ * (claimed), before the thread has woken up, so that a burst cannot replace a
+ * frame which nothing stood in the way of.
+ *
+ * Pure data: no lock, no thread, no clock; sched.h puts those around it, and the
+ * simulator in tests/ runs it on a virtual clock.
+ *
+ * Ownership: a frame belongs to the line from submit until it comes out of it: in an
+ * outcome, from turns_take, or from turns_leave. Seats live in their sessions; a seat
+ * must not go away while one of its frames is in work.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/admit.h"
+#include "server/estimate.h"
+#include "server/frame.h"
+
+struct seat { /* all zero: empty */
+    struct frame *waiting;
+    struct frame *claimed; /* a free worker's, which has not woken up yet */
+    bool in_work;          /* a worker has a frame, or has claimed one */
+    bool owed;             /* a turn: its last frame was late when it came up */
+    bool in_line;
+    struct seat *prev, *next;   /* the line */
+    struct estimate estimate;   /* of the pipeline's time */
+    uint64_t received, dropped; /* since the beginning; phase17 counts late answers as dropped */
+};
+
+struct turns { /* all zero but the rule: nobody there */
+    struct admit_rule rule;
+    struct seat *first, *last;
+    unsigned n_in_line;
+    unsigned n_claimed; /* of those in line */
+    unsigned n_free;    /* workers that wait for a call; the caller counts them. One that was
+                           called is free until it has come. */
+};
+
+struct turns_outcome {
+    enum verdict verdict;
+    struct frame *dropped; /* given to the caller, with its reason set: the frame that was
+                              replaced, or the new one; NULL when none was */
+};
+
+/* Takes f. After VERDICT_RUN a worker has to be called. */
+struct turns_outcome turns_submit(struct turns *t, struct seat *seat, struct frame *f);
+
+/* The next frame and its seat, or NULL. It is to be run, unless it is too late by now:
+ * then its fate is FRAME_DROPPED already, and the next call gives the next one. */
+struct frame *turns_take(struct turns *t, uint64_t now_us, struct seat **seat);
+
+/* The seat's frame is done: its fate, started_us and finished_us are set. An answer that
+ * may not be told becomes a drop. The caller takes the next turn at once. */
+void turns_finish(struct turns *t, struct seat *seat, struct frame *f);
+
+/* Gives back the waiting frame, or NULL. A frame in work, or claimed, still comes. */
+struct frame *turns_leave(struct turns *t, struct seat *seat);
