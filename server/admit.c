@@ -18,12 +18,12 @@ enum verdict admit_frame(const struct admit_rule *rule, const struct admit_view 
     return admit_latest(v);
 }
 
-bool admit_pickup(const struct admit_rule *rule, uint64_t age_us, uint64_t expected_us)
+bool admit_pickup(const struct admit_rule *rule, const struct pickup_view *v)
 {
-    if (!rule->budget_us || rule->policy == POLICY_PHASE17)
+    if (!rule->budget_us || rule->policy == POLICY_PHASE17 || v->owed)
         return true;
-    bool makes_it = age_us + expected_us <= rule->budget_us;
-    bool fresh_would = expected_us <= rule->budget_us;
+    bool makes_it = v->age_us + v->expected_us <= rule->budget_us;
+    bool fresh_would = v->expected_us <= rule->budget_us;
     return makes_it || !fresh_would;
 }
 

@@ -52,9 +52,14 @@ enum verdict admit_frame(const struct admit_rule *rule, const struct admit_view 
 
 /* --- a worker picks it up --- */
 
-/* Can it still be answered in time, or does no frame make it anyway? age_us: since its
- * arrival; expected_us: what the pipeline will take, 0 while unknown. */
-bool admit_pickup(const struct admit_rule *rule, uint64_t age_us, uint64_t expected_us);
+struct pickup_view {
+    uint64_t age_us;      /* since its arrival */
+    uint64_t expected_us; /* what the pipeline will take; 0 while unknown */
+    bool owed;            /* the session lost a turn lately, and nobody else wants this one */
+};
+
+/* Can it still be answered in time, or is it run anyway? false: DROP_LATE. */
+bool admit_pickup(const struct admit_rule *rule, const struct pickup_view *v);
 
 /* --- it is done --- */
 

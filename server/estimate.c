@@ -26,7 +26,7 @@ void estimate_add(struct estimate *e, uint64_t took_us)
 
 void estimate_doubt(struct estimate *e)
 {
-    e->expected_us -= e->expected_us / 8;
+    e->expected_us -= e->expected_us / 16;
 }
 
 uint64_t estimate_expected_us(const struct estimate *e)

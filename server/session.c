@@ -12,6 +12,8 @@
 #include "common/log.h"
 #include "server/streamd.h"
 
+#define N_OUT_MAX 8 /* frames of a session at the scheduler: one in work, one waiting, some done   \
+                     */
 #define CLOSE_TRY_AGAIN_LATER 1013 /* registered after libwebsockets named its codes */
 
 /* ---- what is said about a session ---- */
@@ -316,7 +318,9 @@ static void submit(struct session *s, struct frame *f)
     struct turns_outcome out = sched_submit(&s->d->sched, &s->seat, f);
     if (out.dropped)
         drop(s, out.dropped, out.dropped->reason);
-    if (s->d->settings->n_workers == 0)
+    /* Without workers it is done by now; and a flood of tiny frames in one read must not
+     * pile up faster than their answers are collected. */
+    if (s->d->settings->n_workers == 0 || s->n_out > N_OUT_MAX)
         streamd_collect(s->d);
 }
 

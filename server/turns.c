@@ -1,5 +1,7 @@
 #include "server/turns.h"
 
+#define OWED_TURNS 2 /* for a late frame: with 1 the other of two sessions gets twice as much */
+
 static void link_seat(struct turns *t, struct seat *seat, struct seat *prev, struct seat *next)
 {
     seat->prev = prev;
@@ -26,15 +28,16 @@ static bool has_free_worker(const struct turns *t)
     return t->n_in_line == t->n_claimed && t->n_free > t->n_claimed;
 }
 
-/* Puts a seat with a waiting frame in the line; with a worker to spare, the frame is
- * that worker's and cannot be replaced any more. */
+/* Puts a seat with a waiting frame in the line, behind all whose last turn is older; with a
+ * worker to spare, the frame is that worker's and cannot be replaced any more. Who had a turn
+ * just now goes to the end at once. A called worker takes the head, and it is meant for the
+ * claimed ones. */
 static void stand_in_line(struct turns *t, struct seat *seat, bool is_worker_free)
 {
-    struct seat *next = seat->owed ? t->first : NULL;
-    while (next && next->claimed) /* a called worker takes the head, and it is meant for these */
-        next = next->next;
-    link_seat(t, seat, next ? next->prev : t->last, next);
-    seat->owed = false;
+    struct seat *prev = t->last;
+    while (prev && prev->turn > seat->turn && !prev->claimed)
+        prev = prev->prev;
+    link_seat(t, seat, prev, prev ? prev->next : t->first);
     if (!is_worker_free)
         return;
     seat->claimed = seat->waiting;
@@ -64,7 +67,8 @@ struct turns_outcome turns_submit(struct turns *t, struct seat *seat, struct fra
                               .received = seat->received,
                               .dropped = seat->dropped};
     struct turns_outcome out = {.verdict = admit_frame(&t->rule, &view)};
-    seat->received++;
+    if (seat->received++ == 0)
+        seat->turn = t->n_turns; /* who is new is not ahead of those who wait */
     if (out.verdict == VERDICT_BUSY)
         return refuse(seat, f, out.verdict, DROP_BUSY);
     if (out.verdict == VERDICT_RATE)
@@ -99,7 +103,7 @@ static void give_up(struct turns *t, struct seat *seat, struct frame *f)
     mark_dropped(seat, f, DROP_LATE);
     estimate_doubt(&seat->estimate);
     seat->in_work = false;
-    seat->owed = true;
+    seat->owed = OWED_TURNS;
     if (seat->waiting)
         stand_in_line(t, seat, false);
 }
@@ -111,8 +115,15 @@ struct frame *turns_take(struct turns *t, uint64_t now_us, struct seat **seat)
     *seat = t->first;
     struct frame *f = take_first(t);
     uint64_t age_us = now_us > f->arrived_us ? now_us - f->arrived_us : 0;
-    if (!admit_pickup(&t->rule, age_us, estimate_expected_us(&(*seat)->estimate)))
+    struct pickup_view view = {.age_us = age_us,
+                               .expected_us = estimate_expected_us(&(*seat)->estimate),
+                               .owed = (*seat)->owed > 0 && !t->first};
+    if (!admit_pickup(&t->rule, &view)) {
         give_up(t, *seat, f);
+        return f;
+    }
+    (*seat)->owed -= (*seat)->owed > 0;
+    (*seat)->turn = ++t->n_turns;
     return f;
 }
 

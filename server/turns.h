@@ -1,14 +1,16 @@
 /* turns.h - who is next: the line of sessions that have a frame to run.
  *
  * Every session has a seat: room for one waiting frame, the newest, and at most
- * one frame in work. Seats with something to do stand in one line; the first
- * seat's frame is the next to run, and when it is done the seat, if a newer
- * frame has come meanwhile, goes to the end. So sessions share the workers by
- * turns, however fast one of them sends, and memory is bounded by sessions, not
+ * one frame in work. Seats with something to do stand in one line, in the order
+ * of their last turns: who had one longest ago is next. So a session that asks
+ * for less than its share gets all of it, those that ask for more get equal
+ * shares, however fast one of them sends, and memory is bounded by sessions, not
  * by rate. What happens to a frame decides admit.h.
  *
- * A seat whose frame was dropped as late at its turn is owed that turn: its
- * next frame goes to the head of the line, where it is as fresh as can be.
+ * A frame that is dropped as late has not had its turn: the session's next one
+ * stands where this one stood. And while nobody else is in line its next two are run
+ * even if they are late too, or a session whose frames always come just behind those
+ * of another would be answered seldom or never.
  *
  * While a worker is free an idle session's frame is that worker's at once
  * (claimed), before the thread has woken up, so that a burst cannot replace a
@@ -34,7 +36,8 @@ struct seat { /* all zero: empty */
     struct frame *waiting;
     struct frame *claimed; /* a free worker's, which has not woken up yet */
     bool in_work;          /* a worker has a frame, or has claimed one */
-    bool owed;             /* a turn: its last frame was late when it came up */
+    unsigned owed;         /* turns for certain, since a frame was dropped as late */
+    uint64_t turn;         /* the number of its last turn */
     bool in_line;
     struct seat *prev, *next;   /* the line */
     struct estimate estimate;   /* of the pipeline's time */
@@ -44,6 +47,7 @@ struct seat { /* all zero: empty */
 struct turns { /* all zero but the rule: nobody there */
     struct admit_rule rule;
     struct seat *first, *last;
+    uint64_t n_turns; /* so far */
     unsigned n_in_line;
     unsigned n_claimed; /* of those in line */
     unsigned n_free;    /* workers that wait for a call; the caller counts them. One that was

@@ -266,7 +266,7 @@ def assert_ledger(ledger):
     parts = ledger["answered"] + ledger["dropped"] + ledger["failed"]
     assert ledger["received"] == parts, ledger
     if "dropped_replaced" in ledger:
-        reasons = ledger["dropped_replaced"] + ledger["dropped_closed"]
+        reasons = sum(n for key, n in ledger.items() if key.startswith("dropped_"))
         assert ledger["dropped"] == reasons, ledger
 
 

@@ -112,8 +112,11 @@ static void at_pick_up_only_a_frame_that_a_fresh_one_would_beat_is_dropped(void 
     };
     for (size_t i = 0; i < N(rows); i++) {
         struct admit_rule rule = {.policy = rows[i].policy, .budget_us = rows[i].budget_us};
-        if (admit_pickup(&rule, rows[i].age_us, rows[i].expected_us) != rows[i].runs)
+        struct pickup_view view = {.age_us = rows[i].age_us, .expected_us = rows[i].expected_us};
+        if (admit_pickup(&rule, &view) != rows[i].runs)
             fail_msg("not so: %s", rows[i].what);
+        view.owed = true;
+        assert_true(admit_pickup(&rule, &view));
     }
 }
 
