@@ -12,8 +12,8 @@
 #include "common/log.h"
 #include "server/streamd.h"
 
-#define N_OUT_MAX 8 /* frames of a session at the scheduler: one in work, one waiting, some done   \
-                     */
+/* Frames of a session at the scheduler: one in work, one waiting, some done. */
+#define N_OUT_MAX             8
 #define CLOSE_TRY_AGAIN_LATER 1013 /* registered after libwebsockets named its codes */
 
 /* ---- what is said about a session ---- */
