@@ -73,9 +73,9 @@ struct turns_outcome turns_submit(struct turns *t, struct seat *seat, struct fra
         return refuse(seat, f, out.verdict, DROP_BUSY);
     if (out.verdict == VERDICT_RATE)
         return refuse(seat, f, out.verdict, DROP_RATE);
-    if (out.verdict == VERDICT_REPLACE) {
+    if (seat->waiting) { /* VERDICT_REPLACE */
         out.dropped = seat->waiting;
-        mark_dropped(seat, out.dropped, DROP_REPLACED);
+        mark_dropped(seat, seat->waiting, DROP_REPLACED);
     }
     seat->waiting = f;
     if (out.verdict == VERDICT_RUN)
