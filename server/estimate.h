@@ -24,8 +24,8 @@ struct estimate {
 
 void estimate_add(struct estimate *e, uint64_t took_us);
 
-/* A frame was dropped because of what is expected, so nothing was learned: expects a
- * sixteenth less. Without it one slow frame could be believed for ever. */
+/* Frame after frame was dropped because of what is expected, so nothing was learned:
+ * expects a sixteenth less. Without it one slow frame could be believed for ever. */
 void estimate_doubt(struct estimate *e);
 
 /* 0 while nothing is known, so that the first frame always runs. */

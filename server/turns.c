@@ -1,6 +1,9 @@
 #include "server/turns.h"
 
-#define OWED_TURNS 2 /* for a late frame: with 1 the other of two sessions gets twice as much */
+/* Late frames in a row before the estimate is doubted: at once would run a third of the frames
+ * that are hopeless when the work takes nearly all of the budget. */
+#define LATE_DOUBTED 8
+#define OWED_TURNS   2 /* for a late frame: with 1 the other of two sessions gets twice as much */
 
 static void link_seat(struct turns *t, struct seat *seat, struct seat *prev, struct seat *next)
 {
@@ -101,7 +104,8 @@ static struct frame *take_first(struct turns *t)
 static void give_up(struct turns *t, struct seat *seat, struct frame *f)
 {
     mark_dropped(seat, f, DROP_LATE);
-    estimate_doubt(&seat->estimate);
+    if (++seat->n_late >= LATE_DOUBTED) /* one or two may well be late as expected */
+        estimate_doubt(&seat->estimate);
     seat->in_work = false;
     seat->owed = OWED_TURNS;
     if (seat->waiting)
@@ -129,6 +133,7 @@ struct frame *turns_take(struct turns *t, uint64_t now_us, struct seat **seat)
 
 void turns_finish(struct turns *t, struct seat *seat, struct frame *f)
 {
+    seat->n_late = 0;
     estimate_add(&seat->estimate, f->finished_us - f->started_us);
     if (f->fate == FRAME_ANSWERED && !admit_answer(&t->rule, f->finished_us - f->started_us))
         mark_dropped(seat, f, DROP_LATE);

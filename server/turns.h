@@ -38,6 +38,7 @@ struct seat { /* all zero: empty */
     bool in_work;          /* a worker has a frame, or has claimed one */
     unsigned owed;         /* turns for certain, since a frame was dropped as late */
     uint64_t turn;         /* the number of its last turn */
+    unsigned n_late;       /* frames dropped as late in a row */
     bool in_line;
     struct seat *prev, *next;   /* the line */
     struct estimate estimate;   /* of the pipeline's time */

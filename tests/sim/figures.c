@@ -99,6 +99,8 @@ static struct shares shares_of(const struct world *w)
         s.least = fmin(s.least, s.rate[i]);
         s.most = fmax(s.most, s.rate[i]);
     }
+    if (!s.n_saturated)
+        s.least = 0;
     s.jain = figures_jain(s.saturated, s.n_saturated);
     return s;
 }
