@@ -1,7 +1,7 @@
 #include "server/turns.h"
 
-/* Late frames in a row before the estimate is doubted: at once would run a third of the frames
- * that are hopeless when the work takes nearly all of the budget. */
+/* Late frames in a row before the estimate is doubted: doubted at once, it would let hopeless
+ * frames run where the work takes nearly all of the budget. */
 #define LATE_DOUBTED 8
 #define OWED_TURNS   2 /* for a late frame: with 1 the other of two sessions gets twice as much */
 
