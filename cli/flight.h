@@ -19,6 +19,7 @@ struct flight_frame {
     uint64_t source_index; /* counts the frames the source gave */
     uint64_t captured_us, sent_us;
     double captured_wall_s;
+    unsigned halvings; /* of its sides, before it was sent */
 };
 
 struct flight {

@@ -7,6 +7,7 @@
 #define AT(member) .at = offsetof(struct settings, member)
 
 static const char *const idle_names[] = {"keep", "close", NULL};
+static const char *const adapt_names[] = {"fps", "quality", "size", "all", NULL};
 static const char *const color_names[] = {"auto", "always", "never", NULL};
 
 /* clang-format off */
@@ -32,8 +33,14 @@ static const struct opt opts[] = {
     {.kind = OPT_TIME_US, .letter = 'b', .name = "budget", .arg = "TIME", .def = "37ms",
      .min = 1000, .max = 3600e6, .commands = S | P, AT(budget_us),
      .help = "an answer later than TIME after the capture is late"},
+    {.kind = OPT_CHOICE, .name = "adapt", .arg = "WHAT", .def = "fps", .choices = adapt_names,
+     .commands = S, AT(adapt),
+     .help = "what to lower first when the link is too slow: fps, quality, size, or all (quality, "
+             "then size); when the server is too slow it is always the rate"},
+    {.kind = OPT_FLAG, .name = "reencode", .commands = S, AT(reencode),
+     .help = "encode pictures of a camera again where --adapt wants it; their metadata is lost"},
     {.kind = OPT_FLAG, .name = "no-adapt", .commands = S, AT(no_adapt),
-     .help = "do not lower the rate when frames are dropped or answers late"},
+     .help = "lower nothing, whatever is dropped, late or stuck"},
     {.kind = OPT_REAL, .name = "min-fps", .arg = "F", .def = "1", .min = 0.01, .max = 1000,
      .commands = S, AT(min_fps),
      .help = "never lower the rate below F frames per second"},
@@ -114,4 +121,24 @@ struct source_options settings_source_options(const struct settings *set)
         .insecure = set->insecure,
         .poll_us = set->poll_us,
     };
+}
+
+int settings_adapt_options(const struct settings *set, const char *source, struct adapt_options *o,
+                           struct err *e)
+{
+    bool lowers = !set->no_adapt;
+    *o = (struct adapt_options){
+        .governor = {.adapt = lowers, .min_per_s = set->min_fps, .budget_us = set->budget_us},
+        .every = set->skip_frames,
+        .fps_max = set->fps,
+        .quality = lowers && (set->adapt == ADAPT_QUALITY || set->adapt == ADAPT_ALL),
+        .size = lowers && (set->adapt == ADAPT_SIZE || set->adapt == ADAPT_ALL),
+        .as_they_come = !source_test.matches(source),
+    };
+    if ((!o->quality && !o->size) || !o->as_they_come || set->reencode)
+        return 0;
+    return err_set(e, EXIT_USAGE,
+                   "--adapt %s: this source's pictures come encoded; allow to encode them again "
+                   "with --reencode",
+                   adapt_names[set->adapt]);
 }

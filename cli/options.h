@@ -7,11 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/adapt.h"
 #include "cli/source.h"
 #include "common/opt.h"
 
 enum command { COMMAND_STREAM, COMMAND_PROBE, COMMAND_PIPELINES };
 enum idle { IDLE_KEEP, IDLE_CLOSE };
+enum adapt_what { ADAPT_FPS, ADAPT_QUALITY, ADAPT_SIZE, ADAPT_ALL };
 
 struct settings {
     const char *pipeline;
@@ -19,7 +21,8 @@ struct settings {
     uint64_t skip_frames, in_flight, count;
     uint64_t duration_us, budget_us, answer_timeout_us;
     uint64_t stall_us, poll_us, max_frame_bytes;
-    bool no_adapt, no_reconnect, quiet, loop, insecure, json;
+    bool no_adapt, no_reconnect, quiet, loop, insecure, json, reencode;
+    int adapt; /* enum adapt_what */
     int idle;  /* enum idle */
     int color; /* enum status_color */
     const char *netrc, *cacert;
@@ -29,3 +32,8 @@ extern const struct opt_program streamctl_program;
 
 /* What of the settings concerns the source. Borrows the texts. */
 struct source_options settings_source_options(const struct settings *set);
+
+/* What of them concerns the rate and quality of that source's frames. 0; -EXIT_USAGE: its
+ * pictures cannot be adapted as they say. */
+int settings_adapt_options(const struct settings *set, const char *source, struct adapt_options *o,
+                           struct err *e);

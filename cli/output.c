@@ -123,6 +123,8 @@ static struct json begin_answer(struct output *o, const char *event, const struc
 void output_result(struct output *o, const struct output_answer *a)
 {
     struct json j = begin_answer(o, "result", a);
+    if (a->frame->halvings)
+        json_num(&j, "scale", ladder_scale(a->frame->halvings), 2);
     json_raw(&j, "result", a->message->result, strlen(a->message->result));
     add_timing(&j, a->message);
     end(o, &j);
@@ -167,7 +169,15 @@ static void add_hist(struct json *j, const char *key, const struct hist *h)
     json_object_end(j);
 }
 
-void output_stats(struct output *o, const struct tally *t, double wanted_per_s, uint64_t now_us)
+static void add_sent_as(struct json *j, const struct ladder_rung *rung)
+{
+    if (rung->quality)
+        json_u64(j, "quality", rung->quality);
+    json_num(j, "scale", ladder_scale(rung->halvings), 2);
+}
+
+void output_stats(struct output *o, const struct tally *t, double wanted_per_s,
+                  const struct ladder_rung *sent_as, uint64_t now_us)
 {
     struct json j = begin(o, "stats");
     const struct ledger *l = &t->ledger;
@@ -180,6 +190,7 @@ void output_stats(struct output *o, const struct tally *t, double wanted_per_s, 
     json_u64(&j, "read", l->read);
     json_num(&j, "fps", rate_per_s(&t->answer_rate, now_us), 2);
     json_num(&j, "wanted_fps", wanted_per_s, 2);
+    add_sent_as(&j, sent_as);
     add_hist(&j, "latency", &recent);
     end(o, &j);
 }
@@ -221,6 +232,7 @@ void output_end(struct output *o, const struct output_end *e)
     json_u64(&j, "reconnects", t->reconnects);
     json_u64(&j, "odd_messages", t->odd_messages);
     json_u64(&j, "sent_bytes", t->sent_bytes);
+    add_sent_as(&j, &e->sent_as);
     add_hist(&j, "latency", &t->latency);
     add_hist(&j, "age", &t->age);
     end(o, &j);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "cli/flight.h"
+#include "cli/ladder.h"
 #include "cli/tally.h"
 #include "common/proto.h"
 #include "common/text.h"
@@ -52,7 +53,9 @@ void output_drop(struct output *o, const struct output_answer *a);
 void output_warning(struct output *o, const char *warning, const char *detail);
 void output_error(struct output *o, const char *error, const char *detail);
 
-void output_stats(struct output *o, const struct tally *t, double wanted_per_s, uint64_t now_us);
+/* sent_as: the last frame. */
+void output_stats(struct output *o, const struct tally *t, double wanted_per_s,
+                  const struct ladder_rung *sent_as, uint64_t now_us);
 
 struct output_end {
     const struct tally *tally;
@@ -60,5 +63,6 @@ struct output_end {
     int exit_code;
     double duration_s;
     uint64_t budget_us;
+    struct ladder_rung sent_as; /* the last frame */
 };
 void output_end(struct output *o, const struct output_end *end);

@@ -18,6 +18,7 @@ struct pace {
     uint64_t interval_ns; /* 0: every frame is due */
     uint64_t due_ns;      /* the next deadline; 0 before the first frame */
     uint64_t every;       /* each every-th frame of the source is a candidate */
+    uint64_t held_ns;     /* nothing is due before; see pace_hold */
 };
 
 /* every: 0 and 1 both mean each frame. */
@@ -25,6 +26,9 @@ void pace_init(struct pace *p, uint64_t every);
 
 /* per_s 0 (or less): no limit. A shorter interval counts from now on. */
 void pace_set_rate(struct pace *p, double per_s, uint64_t now_us);
+
+/* Nothing is due before until_us, whatever the rate, and there is nothing to catch up then. */
+void pace_hold(struct pace *p, uint64_t until_us);
 
 /* Is the index-th frame of the source one that may be sent at all? */
 bool pace_is_candidate(const struct pace *p, uint64_t index);

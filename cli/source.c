@@ -33,6 +33,14 @@ void picture_free(struct picture *p)
     free(p);
 }
 
+bool source_set_encoding(struct source *s, unsigned quality, unsigned halvings)
+{
+    if (!s || !s->set_encoding)
+        return false;
+    s->set_encoding(s, quality, halvings);
+    return true;
+}
+
 static int no_kind(const char *spec, struct err *e)
 {
     char shown[128], known[256];

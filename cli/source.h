@@ -25,6 +25,8 @@ struct picture {
     uint64_t captured_us;   /* monotonic: when the last byte was there */
     double captured_wall_s; /* Unix seconds, for people */
     uint64_t index;         /* counts what the source gave, from 0 */
+    unsigned quality;       /* of the JPEG, when it was encoded here; 0: as it came */
+    unsigned halvings;      /* 1, 2: its sides are 1/2, 1/4 of what the source gives */
     size_t n_bytes;
     uint8_t *bytes; /* n_bytes of JPEG; PICTURE_HEADROOM writable bytes before it */
 };
@@ -82,6 +84,10 @@ int source_open(struct source **out, const char *spec, const struct source_optio
 /* Stops and frees; no callback comes after it. NULL is fine. */
 void source_close(struct source *s);
 
+/* Quality, and halvings of the sides, of the pictures from now on. false: the source does not
+ * encode them itself. */
+bool source_set_encoding(struct source *s, unsigned quality, unsigned halvings);
+
 /* The text without credentials: "user:pass@" is shown as three stars and "@". */
 void source_display(const char *spec, char *out, size_t cap);
 
@@ -91,4 +97,5 @@ void source_hide(char *spec);
 /* Every kind embeds this first. */
 struct source {
     void (*close)(struct source *s);
+    void (*set_encoding)(struct source *s, unsigned quality, unsigned halvings); /* or NULL */
 };

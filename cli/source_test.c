@@ -14,7 +14,7 @@
  * the rate has no drift. A frame that could not be made in time is skipped, as a camera's would
  * be; its number is missing from the digits in the picture. */
 
-#define QUALITY 80
+#define QUALITY 80 /* until told otherwise */
 #define FPS_MIN 0.1
 #define FPS_MAX 240
 
@@ -29,7 +29,8 @@ struct test_source {
     struct loop_timer timer;
     struct source_sink sink;
     struct test_spec spec;
-    uint8_t *planes; /* of both patterns */
+    unsigned quality, halvings;
+    uint8_t *planes; /* of both patterns, at full size */
     struct pattern background, frame;
     tjhandle encoder;
     unsigned char *jpeg; /* room for the largest that this size can give */
@@ -96,7 +97,7 @@ static size_t encode_frame(struct test_source *s)
     unsigned long n_bytes = tjBufSize(width, height, TJSAMP_420);
     pattern_draw_frame(p, &s->background, s->n);
     if (tjCompressFromYUVPlanes(s->encoder, planes, width, p->stride, height, TJSAMP_420, &s->jpeg,
-                                &n_bytes, QUALITY, TJFLAG_NOREALLOC) < 0)
+                                &n_bytes, (int)s->quality, TJFLAG_NOREALLOC) < 0)
         return 0;
     return n_bytes;
 }
@@ -114,6 +115,8 @@ static void give_frame(struct test_source *s, size_t n_bytes)
         p = picture_new(s->jpeg, n_bytes, clock_now_us());
     if (p) {
         p->index = s->n_given++;
+        p->quality = s->quality;
+        p->halvings = s->halvings;
         s->sink.on_picture(s->sink.ctx, p);
         return;
     }
@@ -154,6 +157,27 @@ static void test_close(struct source *source)
     free(s);
 }
 
+static void lay_out(struct test_source *s)
+{
+    unsigned w = s->spec.width >> s->halvings, h = s->spec.height >> s->halvings;
+    s->background = pattern_over(s->planes, w, h);
+    s->frame = pattern_over(s->planes + pattern_bytes(w, h), w, h);
+    pattern_draw_background(&s->background);
+}
+
+static void set_encoding(struct source *source, unsigned quality, unsigned halvings)
+{
+    struct test_source *s = (struct test_source *)source;
+    unsigned side = s->spec.width < s->spec.height ? s->spec.width : s->spec.height;
+    while (halvings && side >> halvings < PATTERN_SIDE_MIN)
+        halvings--;
+    s->quality = quality ? quality : QUALITY;
+    if (halvings == s->halvings)
+        return;
+    s->halvings = halvings;
+    lay_out(s);
+}
+
 static bool make_buffers(struct test_source *s)
 {
     unsigned w = s->spec.width, h = s->spec.height;
@@ -163,9 +187,7 @@ static bool make_buffers(struct test_source *s)
     s->planes = malloc(2 * n_bytes);
     if (!s->encoder || !s->jpeg || !s->planes)
         return false;
-    s->background = pattern_over(s->planes, w, h);
-    s->frame = pattern_over(s->planes + n_bytes, w, h);
-    pattern_draw_background(&s->background);
+    lay_out(s);
     return true;
 }
 
@@ -180,6 +202,8 @@ static int test_open(struct source **out, const char *spec, const struct source_
     if (!s)
         return err_set(e, EXIT_FAILED, "out of memory for the test picture");
     s->source.close = test_close;
+    s->source.set_encoding = set_encoding;
+    s->quality = QUALITY;
     s->loop = l;
     s->sink = *sink;
     s->spec = parsed;

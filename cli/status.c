@@ -64,6 +64,8 @@ void status_format(struct text *out, const struct status_view *v, unsigned colum
     text_addf(&line, "  latency p50 %.1f p99 %.1f ms", (double)v->p50_us / 1000.0,
               (double)v->p99_us / 1000.0);
     text_addf(&line, "  drops %.1f %%", v->drop_rate * 100.0);
+    if (v->quality)
+        text_addf(&line, "  quality %u, size %g", v->quality, v->scale);
     if (columns && line.len > columns)
         line.len = columns;
     if (state_bytes > line.len)

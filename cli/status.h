@@ -30,6 +30,8 @@ struct status_view {
     double fps_now, fps_wanted;
     uint64_t p50_us, p99_us; /* latency of the last seconds */
     double drop_rate;
+    unsigned quality;  /* of the pictures, while it is lowered; 0: it is not */
+    double scale;      /* of their sides */
     const char *state; /* one or two words */
     enum status_mood mood;
 };

@@ -4,12 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/adapt.h"
 #include "cli/engine.h"
 #include "cli/flight.h"
-#include "cli/governor.h"
 #include "cli/link.h"
 #include "cli/output.h"
-#include "cli/pace.h"
+#include "cli/reencode.h"
 #include "cli/source.h"
 #include "cli/status.h"
 #include "cli/summary.h"
@@ -17,7 +17,6 @@
 #include "common/clock.h"
 
 #define TICK_US           100000u
-#define HOLD_US           2000000u /* the governor's, after a decrease */
 #define INTERRUPT_WAIT_US 2000000u
 #define ERROR_WAIT_US     2000000u /* from an error message to the close that follows it */
 #define CLOSE_WAIT_US     500000u
@@ -38,9 +37,10 @@ struct stream {
     struct link link;
     struct source *source;
     struct picture *held; /* the newest frame that is due and not sent yet */
-    struct pace pace;
-    struct governor governor;
+    struct adapt adapt;
+    struct reencode reencode;
     struct flight flight;
+    struct ladder_rung sent_as; /* the last frame */
     struct tally tally;
     struct output output;
     struct status status;
@@ -174,41 +174,24 @@ static void stop_if_unread(struct stream *s)
 
 /* --- frames on their way out --- */
 
-static void set_pace(struct stream *s, uint64_t now_us)
-{
-    double limit_per_s = governor_limit_per_s(&s->governor);
-    pace_set_rate(&s->pace, limit_per_s > 0.0 ? limit_per_s : s->set->fps, now_us);
-}
-
-/* What there is to send: the source's candidates, or less when --fps says so. */
-static void update_ceiling(struct stream *s, uint64_t now_us)
-{
-    double ceiling_per_s = rate_per_s(&s->tally.read_rate, now_us) / (double)s->pace.every;
-    if (s->set->fps > 0.0 && (ceiling_per_s <= 0.0 || s->set->fps < ceiling_per_s))
-        ceiling_per_s = s->set->fps;
-    if (ceiling_per_s > 0.0)
-        governor_set_ceiling(&s->governor, ceiling_per_s);
-    set_pace(s, now_us);
-}
-
-static uint64_t source_interval_us(const struct stream *s, uint64_t now_us)
-{
-    double per_s = rate_per_s(&s->tally.read_rate, now_us);
-    return per_s > 0.0 ? (uint64_t)(1e6 * (double)s->pace.every / per_s) : 0;
-}
-
 static void send_held(struct stream *s)
 {
-    uint64_t now_us = clock_now_us();
     struct picture *p = s->held;
+    if (s->set->reencode && !p->quality) {
+        struct ladder_rung rung = ladder_now(&s->adapt.ladder);
+        p = reencode_picture(&s->reencode, p, rung.quality, rung.halvings);
+    }
+    uint64_t now_us = clock_now_us();
     struct flight_frame frame = {.source_index = p->index,
                                  .captured_us = p->captured_us,
                                  .captured_wall_s = p->captured_wall_s,
+                                 .halvings = p->halvings,
                                  .sent_us = now_us};
     s->held = NULL;
     s->tally.ledger.sent++;
     s->tally.sent_bytes += p->n_bytes;
-    pace_take(&s->pace, now_us);
+    s->sent_as = (struct ladder_rung){p->quality, p->halvings};
+    pace_take(&s->adapt.pace, now_us);
     frame.id = link_send(&s->link, p);
     flight_add(&s->flight, &frame);
     if (s->set->count && s->tally.ledger.sent >= s->set->count)
@@ -231,6 +214,22 @@ static void on_room(void *ctx)
     send_if_possible(ctx);
 }
 
+static void follow_ladder(struct stream *s)
+{
+    struct ladder_rung rung = ladder_now(&s->adapt.ladder);
+    source_set_encoding(s->source, rung.quality, rung.halvings);
+}
+
+static void hold(struct stream *s, struct picture *p, uint64_t now_us)
+{
+    bool stuck = s->held && s->link.state == LINK_OPEN && !link_has_room(&s->link);
+    if (adapt_on_due(&s->adapt, stuck, now_us))
+        follow_ladder(s);
+    drop_held(s);
+    s->held = p;
+    send_if_possible(s);
+}
+
 static void on_picture(void *ctx, struct picture *p)
 {
     struct stream *s = ctx;
@@ -238,16 +237,14 @@ static void on_picture(void *ctx, struct picture *p)
     uint64_t now_us = clock_now_us();
     p->index = l->read++;
     rate_add(&s->tally.read_rate, now_us);
-    if (!pace_is_candidate(&s->pace, p->index)) {
+    if (!pace_is_candidate(&s->adapt.pace, p->index)) {
         l->skipped++;
         picture_free(p);
-    } else if (!pace_is_due(&s->pace, source_interval_us(s, now_us), now_us)) {
+    } else if (!adapt_is_due(&s->adapt, &s->tally.read_rate, now_us)) {
         l->paced_out++;
         picture_free(p);
     } else {
-        drop_held(s);
-        s->held = p;
-        send_if_possible(s);
+        hold(s, p, now_us);
     }
 }
 
@@ -285,16 +282,35 @@ static int open_source(struct stream *s, struct err *e)
                                .on_broken = on_broken,
                                .on_note = on_note,
                                .on_end = on_source_end};
-    return source_open(&s->source, s->source_spec, &o, &s->engine.loop, &sink, e);
+    int rc = source_open(&s->source, s->source_spec, &o, &s->engine.loop, &sink, e);
+    follow_ladder(s);
+    return rc;
 }
 
 /* --- answers --- */
+
+static void on_result(struct stream *s, const struct output_answer *a, uint64_t now_us)
+{
+    const struct proto_message *m = a->message;
+    struct governor_answer heard = {.sent_us = a->frame->sent_us,
+                                    .age_us = a->age_us,
+                                    .latency_us = a->latency_us,
+                                    .has_timing = m->has_timing,
+                                    .wait_us = m->timing.wait_us,
+                                    .server_us = m->timing.server_us};
+    tally_answer(&s->tally, a->latency_us, a->age_us, now_us);
+    s->tally.late += a->age_us > s->set->budget_us;
+    adapt_on_answer(&s->adapt, &heard, now_us);
+    output_result(&s->output, a);
+    if (s->tally.ledger.answered % STATS_EVERY == 0)
+        output_stats(&s->output, &s->tally, governor_wanted_per_s(&s->adapt.governor), &s->sent_as,
+                     now_us);
+}
 
 static void on_answer(struct stream *s, const struct proto_message *m)
 {
     struct flight_frame frame;
     uint64_t now_us = clock_now_us();
-    bool changed;
     if (!flight_settle(&s->flight, m->has_frame_id ? m->frame_id : m->frame_index, &frame)) {
         s->tally.odd_messages++;
         return;
@@ -305,30 +321,21 @@ static void on_answer(struct stream *s, const struct proto_message *m)
                               .latency_us = now_us - frame.sent_us,
                               .age_us = now_us - frame.captured_us};
     if (m->kind == PROTO_RESULT) {
-        tally_answer(&s->tally, a.latency_us, a.age_us, now_us);
-        s->tally.late += a.age_us > s->set->budget_us;
-        changed = governor_on_answer(&s->governor, a.age_us, frame.sent_us, now_us);
-        output_result(&s->output, &a);
-        if (s->tally.ledger.answered % STATS_EVERY == 0)
-            output_stats(&s->output, &s->tally, governor_wanted_per_s(&s->governor), now_us);
-    } else {
-        s->tally.ledger.dropped++;
-        changed = governor_on_drop(&s->governor, frame.sent_us, now_us);
-        output_drop(&s->output, &a);
+        on_result(s, &a, now_us);
+        return;
     }
-    if (changed)
-        set_pace(s, now_us);
+    s->tally.ledger.dropped++;
+    adapt_on_drop(&s->adapt, frame.sent_us, now_us);
+    output_drop(&s->output, &a);
 }
 
 static void on_slow_down(struct stream *s)
 {
     uint64_t now_us = clock_now_us();
     s->tally.slow_downs++;
-    if (governor_on_slow_down(&s->governor, now_us)) {
-        set_pace(s, now_us);
-        status_say(&s->status, "the server asks to slow down: %.1f frames per second from now on",
-                   governor_wanted_per_s(&s->governor));
-    }
+    if (adapt_on_slow_down(&s->adapt, now_us))
+        status_say(&s->status, "the server asks to slow down: %.1f frames per second for now",
+                   governor_wanted_per_s(&s->adapt.governor));
     output_warning(&s->output, "slow_down", NULL);
 }
 
@@ -454,21 +461,24 @@ static void show(struct stream *s, uint64_t now_us)
     if (!status_is_due(&s->status, now_us))
         return;
     tally_recent(&s->tally, &recent);
-    bool slowed = governor_limit_per_s(&s->governor) > 0.0;
+    bool slowed = governor_limit_per_s(&s->adapt.governor) > 0.0;
+    bool lowered = !ladder_is_at_top(&s->adapt.ladder);
     bool open = s->link.state == LINK_OPEN;
     struct status_view v = {
         .fps_now = rate_per_s(&s->tally.answer_rate, now_us),
-        .fps_wanted = governor_wanted_per_s(&s->governor),
+        .fps_wanted = governor_wanted_per_s(&s->adapt.governor),
         .p50_us = hist_percentile_us(&recent, 50),
         .p99_us = hist_percentile_us(&recent, 99),
         .drop_rate = ledger_drop_rate(&s->tally.ledger),
+        .quality = lowered ? s->sent_as.quality : 0,
+        .scale = ladder_scale(s->sent_as.halvings),
         .state = !open                         ? "connecting"
                  : s->stage != STAGE_STREAMING ? "finishing"
-                 : slowed                      ? "slowed"
+                 : slowed || lowered           ? "slowed"
                                                : "streaming",
-        .mood = !open    ? STATUS_BAD
-                : slowed ? STATUS_UNEASY
-                         : STATUS_GOOD,
+        .mood = !open               ? STATUS_BAD
+                : slowed || lowered ? STATUS_UNEASY
+                                    : STATUS_GOOD,
     };
     status_show(&s->status, &v, now_us);
 }
@@ -493,7 +503,7 @@ static void on_tick(void *ctx)
     struct stream *s = ctx;
     uint64_t now_us = clock_now_us();
     loop_timer_set(&s->engine.loop, &s->tick, now_us + TICK_US);
-    update_ceiling(s, now_us);
+    adapt_on_tick(&s->adapt, &s->tally.read_rate, now_us);
     expire(s, now_us);
     show(s, now_us);
 }
@@ -502,12 +512,6 @@ static void on_tick(void *ctx)
 
 static void init_parts(struct stream *s)
 {
-    struct governor_options g = {.adapt = !s->set->no_adapt,
-                                 .min_per_s = s->set->min_fps,
-                                 .budget_us = s->set->budget_us,
-                                 .hold_us = HOLD_US};
-    governor_init(&s->governor, &g);
-    pace_init(&s->pace, s->set->skip_frames);
     s->flight.max = (size_t)s->set->in_flight;
     s->tick = (struct loop_timer){.on_due = on_tick, .ctx = s};
     s->deadline = (struct loop_timer){.on_due = on_deadline, .ctx = s};
@@ -544,6 +548,7 @@ static void tell_end(struct stream *s)
         .exit_code = s->exit_code,
         .duration_s = (double)(clock_now_us() - s->tally.began_us) / 1e6,
         .budget_us = s->set->budget_us,
+        .sent_as = s->sent_as,
     };
     bool unread = s->output.state == OUTPUT_UNREAD;
     assert(ledger_is_balanced(&s->tally.ledger));
@@ -574,16 +579,20 @@ int stream_run(const struct settings *set, const char *source, const char *url, 
     struct stream s = {.set = set, .source_spec = source, .reason = "failed"};
     struct address at;
     struct engine_options o = {.on_websocket = link_on_websocket, .cacert = set->cacert};
+    struct adapt_options adapt;
     int rc = address_parse(&at, url, e);
-    if (rc < 0)
-        return -rc;
-    rc = engine_init(&s.engine, &o, e);
+    if (rc == 0)
+        rc = settings_adapt_options(set, source, &adapt, e);
+    if (rc == 0)
+        rc = engine_init(&s.engine, &o, e);
     if (rc < 0)
         return -rc;
     address_display(&at, s.url, sizeof s.url);
     source_display(source, s.source_text, sizeof s.source_text);
+    adapt_init(&s.adapt, &adapt);
     init_parts(&s);
     rc = run(&s, &at, e);
+    reencode_deinit(&s.reencode);
     output_deinit(&s.output);
     engine_deinit(&s.engine);
     return -rc;

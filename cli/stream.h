@@ -1,7 +1,8 @@
 /* stream.h - the main job: a source's frames go out, answers come in.
  *
- *     source -> newest frame -> pace -> link -> server
- *                                ^        |
+ *     source -> newest frame -> pace -> (encode) -> link -> server
+ *                                ^          ^        |
+ *                                |       ladder <----+ no room, slow
  *                                +- governor <- answers -> output
  *
  * Between the source and the link there is room for one frame, the newest. The

@@ -1,5 +1,7 @@
 """streamctl from the outside, with a server that behaves and one that does not."""
 
+import asyncio
+import json
 import os
 import pty
 import select
@@ -9,8 +11,11 @@ import subprocess
 import time
 
 import pytest
+import websockets
 
 from ctl_helpers import Misbehaving, Streamctl, check_ledger, clean_env, binary, stream
+from jpegs import COLOR
+from slow_link import SlowLink
 
 SOURCE = "test:160x120@50"
 
@@ -639,3 +644,111 @@ def test_a_server_that_shuts_down_answers_first(streamd):
     assert ctl.join() == 1
     check_ledger(ctl, "connection_lost")
     assert "1001" in ctl.err
+
+
+# ---- quality and size
+
+
+def through(srv, bytes_per_s):
+    return SlowLink(("127.0.0.1", srv.port), bytes_per_s)
+
+
+def kept_up(ctl, seconds):
+    """Frames per second that were answered after the first few seconds."""
+    results = ctl.find("result")
+    late = [r for r in results if r["captured"] > results[0]["captured"] + 4]
+    return len(late) / (seconds - 4)
+
+
+def test_a_slow_link_lowers_quality_and_size_before_the_rate(server):
+    """Half of what 30 frames per second of 15 KB need."""
+    with through(server("good"), 225_000) as link:
+        ctl = stream("test:@30", f"127.0.0.1:{link.port}", "--adapt", "all", "--duration", "9s")
+    end = check_ledger(ctl, "duration")
+    assert end["quality"] == 60 and end["scale"] < 1
+    assert kept_up(ctl, 9) > 24
+    scales = [r.get("scale", 1) for r in ctl.find("result")]
+    assert scales[0] == 1 and scales[-1] == end["scale"]
+
+
+def test_by_default_a_slow_link_costs_frames_and_no_quality(server):
+    with through(server("good"), 225_000) as link:
+        ctl = stream("test:@30", f"127.0.0.1:{link.port}", "--duration", "5s")
+    end = check_ledger(ctl, "duration")
+    assert end["quality"] == 80 and end["scale"] == 1
+    assert 8 < end["sent_fps"] < 22 and end["age"]["p50_ms"] < 250
+    assert not any("scale" in r for r in ctl.find("result"))
+
+
+def test_a_slow_server_costs_frames_and_no_quality(streamd):
+    srv = streamd("--pipeline", "slow=delay:ms=100")
+    ctl = stream("test:@30", f"127.0.0.1:{srv.port}", "--pipeline", "slow", "--adapt", "all",
+                 "--duration", "6s")  # fmt: skip
+    end = check_ledger(ctl, "duration")
+    assert end["quality"] == 80 and end["scale"] == 1
+    assert min(r["latency_ms"] for r in ctl.find("result")[-15:]) < 160
+    assert end["drop_rate"] < 0.10 and end["answered"] > 40
+
+
+def test_quality_comes_back_when_the_link_does(server):
+    with through(server("good"), 330_000) as link:
+        ctl = Streamctl("stream", "test:@30", f"127.0.0.1:{link.port}", "--adapt", "quality")
+        ctl.out.wait("stats", quality=60)
+        link.bucket.bytes_per_s = 10_000_000
+        ctl.out.wait("stats", n=len(ctl.find("stats", quality=80)) + 1, quality=80)
+        ctl.signal(signal.SIGINT)
+        assert ctl.join() == 130
+    check_ledger(ctl, "interrupted")
+
+
+def test_without_adapting_no_quality_is_lowered(server):
+    with through(server("good"), 225_000) as link:
+        ctl = stream("test:@30", f"127.0.0.1:{link.port}", "--adapt", "all", "--no-adapt",
+                     "--duration", "4s")  # fmt: skip
+    assert check_ledger(ctl, "duration")["quality"] == 80
+
+
+def test_a_cameras_pictures_are_encoded_again_only_when_allowed(server, tmp_path):
+    frames = tmp_path / "frames.mjpeg"
+    frames.write_bytes(COLOR * 50)
+    srv = server("good")
+    refused = Streamctl("stream", frames, srv.url, "--adapt", "size")
+    assert refused.join() == 2 and "--reencode" in refused.err
+    ctl = stream(frames, srv.url, "--adapt", "size", "--reencode", "--count", 20)
+    end = check_ledger(ctl, "count")
+    # A fast link: they go as they came, and of what quality they are nobody knows.
+    assert end["sent_bytes"] == 20 * len(COLOR) and end["scale"] == 1 and "quality" not in end
+
+
+def test_a_camera_on_a_slow_link_is_encoded_again(server, tmp_path):
+    pictures = record_pictures(tmp_path)
+    with through(server("good"), 150_000) as link:
+        ctl = stream(pictures, f"127.0.0.1:{link.port}", "--loop", "--adapt", "size", "--reencode",
+                     "--duration", "9s")  # fmt: skip
+    end = check_ledger(ctl, "duration")
+    assert end["quality"] == 80 and end["scale"] < 1
+    assert kept_up(ctl, 9) > 20
+
+
+def record_pictures(folder):
+    """Frames of the test picture, 15 KB each, as a server gets them."""
+    got = []
+
+    async def take(ws, _path=None):
+        async for message in ws:
+            got.append(message[16:])
+            await ws.send(json.dumps({"frame_index": len(got) - 1, "result": {}}))
+
+    async def main():
+        async with websockets.serve(take, "127.0.0.1", 0) as srv:
+            port = srv.sockets[0].getsockname()[1]
+            child = await asyncio.create_subprocess_exec(
+                binary(), "stream", "test:", f"127.0.0.1:{port}", "--count", "20", "--quiet",
+                stdout=subprocess.DEVNULL, env=clean_env(),
+            )  # fmt: skip
+            assert await child.wait() == 0
+
+    asyncio.run(main())
+    path = folder / "recorded.mjpeg"
+    path.write_bytes(b"".join(got))
+    return path
