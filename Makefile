@@ -7,6 +7,7 @@
 #   make install           to DESTDIR=, PREFIX=/usr/local
 #   make lint              clang-format, clang-tidy, cppcheck, mandoc -Tlint
 #   make fuzz              every fuzz target for FUZZ_SECONDS=20
+#   make bench-overload    overload beside a server of the usual kind; writes README's tables
 #   make format clean help
 
 VERSION := 0.1.0
@@ -38,7 +39,7 @@ SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*
               tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch])
 DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
-.PHONY: all programs units fuzzers pages demo test check unit-check integration-check \
+.PHONY: bench-overload all programs units fuzzers pages demo test check unit-check integration-check \
         valgrind-check fuzz fuzz-run lint format install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -135,6 +136,15 @@ fuzz:
 
 fuzz-run: fuzzers
 	@for f in $(FUZZERS); do tools/fuzz $$f $(FUZZ_SECONDS) || exit 1; done
+
+# Overload from the real programs, beside a server of the usual kind: about 6 minutes, on an
+# otherwise idle machine. Writes build/bench/, docs/overload.svg and the tables in README.md.
+bench-overload: programs
+	@tools/deps build bench
+	@mkdir -p build/bench
+	@$(PYTHON) -B tests/bench/overload.py --streamd $B/streamd --out build/bench/overload.json
+	@$(PYTHON) -B tests/bench/plot.py build/bench/overload.json docs/overload.svg
+	@$(PYTHON) -B tests/bench/table.py build/bench/overload.json --into README.md
 
 lint: pages
 	@tools/deps build lint
