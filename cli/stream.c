@@ -483,13 +483,15 @@ static void show(struct stream *s, uint64_t now_us)
     status_show(&s->status, &v, now_us);
 }
 
-/* Frames whose answer did not come, and a server that says nothing at all. */
+/* Frames whose answer did not come, and a server that says nothing at all. Once no
+ * more frames are sent, how long to wait is the deadline's to say. */
 static void expire(struct stream *s, uint64_t now_us)
 {
     uint64_t timeout_us = s->set->answer_timeout_us;
     size_t n = now_us > timeout_us ? flight_expire(&s->flight, now_us - timeout_us) : 0;
     s->tally.ledger.unanswered += n;
-    if (n && s->heard_us + timeout_us < now_us && s->link.state == LINK_OPEN) {
+    bool silent = n && s->heard_us + timeout_us < now_us;
+    if (silent && s->stage == STAGE_STREAMING && s->link.state == LINK_OPEN) {
         output_warning(&s->output, "no_answer", NULL);
         link_abort(&s->link, "it does not answer");
         return;
@@ -536,8 +538,6 @@ static void begin(struct stream *s, const struct address *at)
     loop_timer_set(&s->engine.loop, &s->tick, now_us);
     if (s->set->duration_us)
         loop_timer_set(&s->engine.loop, &s->duration, now_us + s->set->duration_us);
-    link_dial(&s->link);
-    stop_if_unread(s);
 }
 
 static void tell_end(struct stream *s)
@@ -561,17 +561,22 @@ static void tell_end(struct stream *s)
     status_summary(&s->status, unread ? "" : text_str(&text));
 }
 
-static int run(struct stream *s, const struct address *at, struct err *e)
+/* A source that cannot be opened ends the stream as one that fails later does. */
+static int run(struct stream *s, const struct address *at)
 {
-    int rc = s->set->idle == IDLE_KEEP ? open_source(s, e) : 0;
-    if (rc < 0)
-        return rc;
+    struct err e;
     begin(s, at);
+    int rc = s->set->idle == IDLE_KEEP ? open_source(s, &e) : 0;
+    if (rc < 0)
+        on_source_end(s, rc, &e);
+    else
+        link_dial(&s->link);
+    stop_if_unread(s);
     engine_run(&s->engine);
     close_source(s);
     tell_end(s);
     link_deinit(&s->link);
-    return -s->exit_code;
+    return s->exit_code;
 }
 
 int stream_run(const struct settings *set, const char *source, const char *url, struct err *e)
@@ -591,9 +596,9 @@ int stream_run(const struct settings *set, const char *source, const char *url, 
     source_display(source, s.source_text, sizeof s.source_text);
     adapt_init(&s.adapt, &adapt);
     init_parts(&s);
-    rc = run(&s, &at, e);
+    int code = run(&s, &at);
     reencode_deinit(&s.reencode);
     output_deinit(&s.output);
     engine_deinit(&s.engine);
-    return -rc;
+    return code;
 }

@@ -328,6 +328,14 @@ def test_what_comes_after_our_close_is_not_read(server):
     assert ctl.code == 0 and end["unanswered"] == 2
 
 
+def test_a_silent_server_is_not_a_lost_one_once_all_is_sent(server):
+    """The first frame is given up while the second is still waited for."""
+    source = "test:160x120@3"
+    ctl = stream(source, server("drip").url, "--count", 2, "--answer-timeout", "500ms")
+    end = check_ledger(ctl, "count")
+    assert ctl.code == 0 and end["unanswered"] == 2
+
+
 # ---- TLS
 
 
@@ -752,3 +760,11 @@ def record_pictures(folder):
     path = folder / "recorded.mjpeg"
     path.write_bytes(b"".join(got))
     return path
+
+
+def test_a_source_that_is_not_there_has_a_start_and_an_end_too(tmp_path):
+    ctl = stream(str(tmp_path / "none.jpg"), "ws://127.0.0.1:9")
+    end = check_ledger(ctl, "source_failed")
+    assert ctl.code == 3 and end["read"] == 0
+    assert [e["event"] for e in ctl.out.events] == ["start", "error", "end"]
+    assert "none.jpg" in ctl.err
