@@ -14,10 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cli/governor.h"
+#include "common/governor.h"
 #include "cli/ladder.h"
-#include "cli/pace.h"
-#include "cli/rate.h"
+#include "common/pace.h"
+#include "common/rate.h"
 
 struct adapt {
     struct governor governor;

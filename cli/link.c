@@ -7,7 +7,7 @@
 #include <strings.h>
 #include <sys/ioctl.h>
 
-#include "cli/backoff.h"
+#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/proto.h"
 

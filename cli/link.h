@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cli/address.h"
+#include "common/address.h"
 #include "cli/engine.h"
 #include "cli/reconnect.h"
 #include "cli/source.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/address.h"
+#include "common/address.h"
 #include "cli/options.h"
 #include "cli/pipelines.h"
 #include "cli/probe.h"

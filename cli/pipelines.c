@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/address.h"
+#include "common/address.h"
 #include "common/text.h"
 
 #define ANSWER_MAX_BYTES (1024u * 1024u)

@@ -11,7 +11,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "cli/backoff.h"
+#include "common/backoff.h"
 #include "cli/source_out.h"
 
 #define CONNECT_TIMEOUT_MS 5000L

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <turbojpeg.h>
 
-#include "cli/pattern.h"
+#include "common/pattern.h"
 #include "common/clock.h"
 #include "common/opt.h"
 

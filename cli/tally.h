@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cli/rate.h"
+#include "common/rate.h"
 #include "common/hist.h"
 
 struct ledger {

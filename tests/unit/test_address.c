@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "cli/address.h"
+#include "common/address.h"
 
 static void addresses_are_read(void **state)
 {

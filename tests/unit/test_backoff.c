@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#include "cli/backoff.h"
+#include "common/backoff.h"
 
 static const struct row {
     const char *what;

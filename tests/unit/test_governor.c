@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#include "cli/governor.h"
+#include "common/governor.h"
 
 #define S     1000000u
 #define MS    1000u

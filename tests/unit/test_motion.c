@@ -9,7 +9,7 @@
 #include <string.h>
 #include <turbojpeg.h>
 
-#include "cli/pattern.h"
+#include "common/pattern.h"
 #include "server/pipeline.h"
 #include "server/pipelines/motion_detect.h"
 

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#include "cli/pace.h"
+#include "common/pace.h"
 
 #define START_US 1000000u
 

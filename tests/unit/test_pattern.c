@@ -8,7 +8,7 @@
 #include <string.h>
 #include <turbojpeg.h>
 
-#include "cli/pattern.h"
+#include "common/pattern.h"
 #include "cli/source.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <turbojpeg.h>
 
-#include "cli/pattern.h"
+#include "common/pattern.h"
 #include "cli/reencode.h"
 #include "common/jpeg.h"
 

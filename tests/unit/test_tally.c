@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#include "cli/rate.h"
+#include "common/rate.h"
 #include "cli/tally.h"
 
 static void a_ledger_balances_when_nothing_is_lost(void **state)

@@ -1,4 +1,4 @@
-#include "cli/backoff.h"
+#include "common/backoff.h"
 
 #include <sys/random.h>
 

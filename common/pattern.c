@@ -1,4 +1,4 @@
-#include "cli/pattern.h"
+#include "common/pattern.h"
 
 #include <math.h>
 #include <string.h>

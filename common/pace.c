@@ -1,4 +1,4 @@
-#include "cli/pace.h"
+#include "common/pace.h"
 
 void pace_init(struct pace *p, uint64_t every)
 {

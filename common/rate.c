@@ -1,4 +1,4 @@
-#include "cli/rate.h"
+#include "common/rate.h"
 
 void rate_add(struct rate *r, uint64_t now_us)
 {

@@ -1,4 +1,4 @@
-#include "cli/address.h"
+#include "common/address.h"
 
 #include <stdio.h>
 #include <string.h>

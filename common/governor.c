@@ -1,4 +1,4 @@
-#include "cli/governor.h"
+#include "common/governor.h"
 
 #include <math.h>
 
