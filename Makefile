@@ -24,11 +24,14 @@ FLAGS  := -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. -MMD -MP -pthread 
           -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 LIBS_streamd   := -lwebsockets -lturbojpeg -lcjson -lm
 LIBS_streamctl := -lwebsockets -lturbojpeg -lcurl -lcjson -lm
+LIBS_streamload:= -lwebsockets -lev -lturbojpeg -lcjson -lz -lm
+LIBS_all       := -lwebsockets -lev -lturbojpeg -lcurl -lcjson -lz -lm
 
 PROGRAMS := streamd streamctl
 common   := $(wildcard common/*.c)
 streamd  := $(wildcard server/*.c server/pipelines/*.c)
 streamctl:= $(wildcard cli/*.c)
+streamload := $(wildcard loadgen/*.c)
 sim      := $(wildcard tests/sim/*.c)
 objs      = $(patsubst %.c,$B/%.o,$1)
 parts     = $(filter-out %/main.o,$(call objs,$1))
@@ -36,7 +39,7 @@ UNITS    := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c)
 FUZZERS  := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 PAGES    := $(patsubst %.in,$B/%,$(wildcard man/*.in)) $(addprefix $B/,$(wildcard man/*.[178]))
 SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*.[ch] \
-              tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch])
+              loadgen/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch])
 DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
 .PHONY: bench-overload all programs units fuzzers pages demo test check unit-check integration-check \
@@ -57,6 +60,7 @@ $B/%.o: %.c
 $B/libcommon.a: $(call objs,$(common))
 $B/libstreamd.a: $(call parts,$(streamd))
 $B/libstreamctl.a: $(call parts,$(streamctl))
+$B/libstreamload.a: $(call parts,$(streamload))
 $B/libsim.a: $(filter-out %/sim_main.o,$(call objs,$(sim)))
 $B/%.a:
 	@rm -f $@
@@ -65,23 +69,25 @@ $B/%.a:
 
 $B/streamd: $B/server/main.o $B/libstreamd.a $B/libcommon.a
 $B/streamctl: $B/cli/main.o $B/libstreamctl.a $B/libcommon.a
+$B/streamload: $B/loadgen/main.o $B/libstreamload.a $B/libcommon.a
 $(addprefix $B/,$(PROGRAMS)):
 	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_$(@F))
 	$(call DONE,LD)
 
-$B/tests/%: $B/tests/unit/%.o $B/libsim.a $B/libstreamd.a $B/libstreamctl.a $B/libcommon.a
+$B/tests/%: $B/tests/unit/%.o $B/libsim.a $B/libstreamd.a $B/libstreamctl.a $B/libstreamload.a \
+            $B/libcommon.a
 	@mkdir -p $(@D)
-	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_streamctl)
+	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_all)
 	$(call DONE,LD)
 
-$B/fuzz/%: $B/tests/fuzz/%.o $B/libstreamd.a $B/libstreamctl.a $B/libcommon.a
+$B/fuzz/%: $B/tests/fuzz/%.o $B/libstreamd.a $B/libstreamctl.a $B/libstreamload.a $B/libcommon.a
 	@mkdir -p $(@D)
-	@$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_streamctl)
+	@$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_all)
 	$(call DONE,LD)
 
 # The decisions on a virtual clock: build/plain/sim --help
-$B/sim: $B/tests/sim/sim_main.o $B/libsim.a $B/libstreamd.a $B/libstreamctl.a $B/libcommon.a
-	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_streamctl)
+$B/sim: $B/tests/sim/sim_main.o $B/libsim.a $B/libstreamd.a $B/libstreamctl.a $B/libstreamload.a $B/libcommon.a
+	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_all)
 	$(call DONE,LD)
 
 # The OPTIONS part of a page comes from the program's own table.
@@ -152,8 +158,8 @@ lint: pages
 	@for p in $(PAGES); do mandoc -Tlint -Wwarning $$p || exit 1; done
 	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --suppressions-list=.cppcheck \
 	    --enable=warning,performance,portability -D_GNU_SOURCE -DVERSION='""' \
-	    -D'cJSON_ArrayForEach(e, a)=for (; e;)' -I. common server cli
-	@printf '%s\n' $(filter common/%.c server/%.c cli/%.c,$(SOURCES)) | \
+	    -D'cJSON_ArrayForEach(e, a)=for (; e;)' -I. common server cli loadgen
+	@printf '%s\n' $(filter common/%.c server/%.c cli/%.c loadgen/%.c,$(SOURCES)) | \
 	    xargs -P 2 -n 4 clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null
 
 format:
