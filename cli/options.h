@@ -24,7 +24,7 @@ struct settings {
     bool no_adapt, no_reconnect, quiet, loop, insecure, json, reencode;
     int adapt; /* enum adapt_what */
     int idle;  /* enum idle */
-    int color; /* enum status_color */
+    int color; /* enum term_color */
     const char *netrc, *cacert;
 };
 

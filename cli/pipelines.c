@@ -1,63 +1,15 @@
 #include "cli/pipelines.h"
 
 #include <cjson/cJSON.h>
-#include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/address.h"
+#include "common/fetch.h"
 #include "common/text.h"
 
 #define ANSWER_MAX_BYTES (1024u * 1024u)
-#define CONNECT_MS       5000L
 #define ANSWER_MS        10000L
-
-static size_t on_bytes(char *bytes, size_t size, size_t n, void *ctx)
-{
-    struct text *answer = ctx;
-    text_add_bytes(answer, bytes, size * n);
-    return answer->cut ? 0 : size * n;
-}
-
-static void set_up(CURL *curl, const struct settings *set, const char *url, struct text *answer)
-{
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* as for the stream itself */
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ANSWER_MS);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
-    if (set->cacert)
-        curl_easy_setopt(curl, CURLOPT_CAINFO, set->cacert);
-    if (set->insecure) {
-        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
-        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
-    }
-}
-
-static int fetch(const struct settings *set, const char *url, struct text *answer, struct err *e)
-{
-    char why[CURL_ERROR_SIZE] = "";
-    long status = 0;
-    CURL *curl = curl_easy_init();
-    if (!curl)
-        return err_set(e, EXIT_FAILED, "libcurl cannot start");
-    set_up(curl, set, url, answer);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
-    CURLcode rc = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_cleanup(curl);
-    if (rc == CURLE_WRITE_ERROR)
-        return err_set(e, EXIT_FAILED, "%s: the answer is longer than 1 MiB", url);
-    if (rc != CURLE_OK)
-        return err_set(e, EXIT_UNREACHABLE, "cannot reach %s: %s", url,
-                       why[0] ? why : curl_easy_strerror(rc));
-    if (status != 200)
-        return err_set(e, EXIT_FAILED, "%s: HTTP status %ld; is it a streamd?", url, status);
-    return 0;
-}
 
 /* What a server sends goes to a terminal: no control characters. */
 static void print_text(const char *text, int width)
@@ -132,7 +84,9 @@ int pipelines_run(const struct settings *set, const char *url, struct err *e)
         return -rc;
     struct text answer = text_heap(ANSWER_MAX_BYTES);
     address_http(&at, "/pipelines", http_url, sizeof http_url);
-    rc = fetch(set, http_url, &answer, e);
+    struct fetch_options o = {
+        .cacert = set->cacert, .insecure = set->insecure, .timeout_ms = ANSWER_MS};
+    rc = fetch_text(http_url, &o, &answer, e);
     if (rc == 0)
         rc = set->json ? print_json(http_url, &answer, e) : print_table(http_url, &answer, e);
     text_deinit(&answer);

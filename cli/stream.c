@@ -43,7 +43,7 @@ struct stream {
     struct ladder_rung sent_as; /* the last frame */
     struct tally tally;
     struct output output;
-    struct status status;
+    struct term term;
     enum stage stage;
     int exit_code;
     const char *reason; /* of the end, one word */
@@ -167,7 +167,7 @@ static void stop_if_unread(struct stream *s)
     } else if (s->output.state == OUTPUT_UNREAD) {
         fail(s, "output_closed", EXIT_DONE);
     } else if (s->output.state == OUTPUT_FAILED && s->stage != STAGE_OVER) {
-        status_fail(&s->status, "standard output cannot be written: is the disk full?");
+        term_fail(&s->term, "standard output cannot be written: is the disk full?");
         fail(s, "output_failed", EXIT_FAILED);
     }
 }
@@ -259,7 +259,7 @@ static void on_broken(void *ctx, const char *why)
 static void on_note(void *ctx, const char *sentence)
 {
     struct stream *s = ctx;
-    status_say(&s->status, "%s", sentence);
+    term_say(&s->term, "%s", sentence);
     output_warning(&s->output, "source", sentence);
     stop_if_unread(s);
 }
@@ -268,7 +268,7 @@ static void on_source_end(void *ctx, int rc, const struct err *why)
 {
     struct stream *s = ctx;
     if (rc < 0) {
-        status_fail(&s->status, "%s", why->text);
+        term_fail(&s->term, "%s", why->text);
         output_error(&s->output, "source_failed", why->text);
     }
     finish(s, rc < 0 ? "source_failed" : "source_ended", -rc, s->set->answer_timeout_us);
@@ -334,15 +334,15 @@ static void on_slow_down(struct stream *s)
     uint64_t now_us = clock_now_us();
     s->tally.slow_downs++;
     if (adapt_on_slow_down(&s->adapt, now_us))
-        status_say(&s->status, "the server asks to slow down: %.1f frames per second for now",
-                   governor_wanted_per_s(&s->adapt.governor));
+        term_say(&s->term, "the server asks to slow down: %.1f frames per second for now",
+                 governor_wanted_per_s(&s->adapt.governor));
     output_warning(&s->output, "slow_down", NULL);
 }
 
 static void on_error_message(struct stream *s, const struct proto_message *m)
 {
     s->told_error = true;
-    status_fail(&s->status, "%s says: %s (%s)", s->url, m->detail, m->name);
+    term_fail(&s->term, "%s says: %s (%s)", s->url, m->detail, m->name);
     output_error(&s->output, m->name, m->detail);
     if (s->stage == STAGE_STREAMING)
         loop_timer_set(&s->engine.loop, &s->deadline, clock_now_us() + ERROR_WAIT_US);
@@ -354,7 +354,7 @@ static void on_odd_message(struct stream *s, const char *what)
     if (s->told_odd)
         return;
     s->told_odd = true;
-    status_say(&s->status, "%s sent %s; ignored", s->url, what);
+    term_say(&s->term, "%s sent %s; ignored", s->url, what);
     output_warning(&s->output, "odd_message", what);
 }
 
@@ -390,7 +390,7 @@ static void on_open(void *ctx)
     int rc = 0;
     s->heard_us = clock_now_us();
     if (s->told_unreachable)
-        status_say(&s->status, "connected to %s", s->url);
+        term_say(&s->term, "connected to %s", s->url);
     s->tally.reconnects += s->ever_opened;
     s->ever_opened = true;
     s->told_unreachable = s->told_error = s->told_odd = false;
@@ -407,8 +407,7 @@ static void stop_for_good(struct stream *s, const struct link_end *end, bool unr
 {
     output_disconnected(&s->output, end->text, 0);
     if (!s->told_error) /* then it has said why */
-        status_fail(&s->status, unreachable ? "cannot reach %s: %s" : "lost %s: %s", s->url,
-                    end->text);
+        term_fail(&s->term, unreachable ? "cannot reach %s: %s" : "lost %s: %s", s->url, end->text);
     if (s->told_error)
         fail(s, "server_error", EXIT_FAILED);
     else if (unreachable)
@@ -422,9 +421,9 @@ static void try_again(struct stream *s, const struct link_end *end)
     uint64_t wait_us = link_redial(&s->link);
     s->dialed_us = clock_now_us() + wait_us;
     if (!s->told_unreachable && !s->ever_opened)
-        status_say(&s->status, "cannot reach %s: %s; trying until it is there", s->url, end->text);
+        term_say(&s->term, "cannot reach %s: %s; trying until it is there", s->url, end->text);
     else if (!s->told_unreachable)
-        status_say(&s->status, "lost %s: %s; trying again", s->url, end->text);
+        term_say(&s->term, "lost %s: %s; trying again", s->url, end->text);
     s->told_unreachable = true;
     output_disconnected(&s->output, end->text, wait_us);
     if (s->set->idle == IDLE_CLOSE && s->stage == STAGE_STREAMING) {
@@ -458,7 +457,7 @@ static void on_down(void *ctx, const struct link_end *how)
 static void show(struct stream *s, uint64_t now_us)
 {
     struct hist recent;
-    if (!status_is_due(&s->status, now_us))
+    if (!term_is_due(&s->term, now_us))
         return;
     tally_recent(&s->tally, &recent);
     bool slowed = governor_limit_per_s(&s->adapt.governor) > 0.0;
@@ -480,7 +479,7 @@ static void show(struct stream *s, uint64_t now_us)
                 : slowed || lowered ? STATUS_UNEASY
                                     : STATUS_GOOD,
     };
-    status_show(&s->status, &v, now_us);
+    status_show(&s->term, &v, now_us);
 }
 
 /* Frames whose answer did not come, and a server that says nothing at all. Once no
@@ -519,7 +518,7 @@ static void init_parts(struct stream *s)
     s->deadline = (struct loop_timer){.on_due = on_deadline, .ctx = s};
     s->duration = (struct loop_timer){.on_due = on_duration, .ctx = s};
     output_init(&s->output, STDOUT_FILENO, s->engine.signal_fd);
-    status_init(&s->status, s->set->quiet, (enum status_color)s->set->color);
+    term_init(&s->term, "streamctl", s->set->quiet, (enum term_color)s->set->color);
     engine_on_signal(&s->engine, on_signal, s);
 }
 
@@ -558,7 +557,7 @@ static void tell_end(struct stream *s)
     char bytes[2048];
     struct text text = text_fixed(bytes, sizeof bytes);
     summary_format(&text, &end, s->source_text, s->url);
-    status_summary(&s->status, unread ? "" : text_str(&text));
+    term_end(&s->term, unread ? "" : text_str(&text));
 }
 
 /* A source that cannot be opened ends the stream as one that fails later does. */

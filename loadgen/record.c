@@ -149,7 +149,7 @@ static int pack(struct record *r, const struct record_now *now, uint32_t session
     for (size_t i = 0; i < HIST_BUCKETS; i++)
         if (now->latency.bucket[i])
             full[s.n_buckets++] =
-                (struct record_bucket){(uint16_t)i, (uint32_t)now->latency.bucket[i]};
+                (struct record_bucket){(uint32_t)i, (uint32_t)now->latency.bucket[i]};
     if (make_seconds(r, now->second + 1) < 0)
         return -1;
     return add_second(&r->second[now->second], &s);

@@ -48,8 +48,8 @@ enum record_count {
     RECORD_DUE,
     RECORD_SENT,
     RECORD_HELD_BACK, /* by --in-flight or --adapt */
-    RECORD_LOST,      /* no connection when it was due, or it broke with the frame half sent */
-    RECORD_UNSENT,    /* still not taken by the kernel at the end */
+    RECORD_LOST,      /* never sent whole: no connection, or the server did not read on */
+    RECORD_UNSENT,    /* we never came to it: our own failure */
     RECORD_ANSWERED,
     RECORD_DROPPED,
     RECORD_UNANSWERED,
@@ -87,7 +87,7 @@ struct record_second {
     uint32_t due, sent, answered, dropped, unanswered, late, slow_downs, connect_errors;
     uint32_t n_buckets; /* the latencies of answers that came in this second: */
     struct record_bucket {
-        uint16_t bucket; /* as hist_bucket_of */
+        uint32_t bucket; /* as hist_bucket_of */
         uint32_t n;
     } * buckets; /* ascending, none empty */
     uint64_t max_us;
