@@ -1,4 +1,4 @@
-# streamd, streamctl - stream a camera to an inference server without lag.
+# streamd, streamctl, streamload - stream a camera to an inference server without lag.
 #
 #   make demo              set up, build, stream a test picture, print results
 #   make test              set up, build, run all tests
@@ -27,7 +27,7 @@ LIBS_streamctl := -lwebsockets -lturbojpeg -lcurl -lcjson -lm
 LIBS_streamload:= -lwebsockets -lev -lturbojpeg -lcurl -lcjson -lz -lm
 LIBS_all       := -lwebsockets -lev -lturbojpeg -lcurl -lcjson -lz -lm
 
-PROGRAMS := streamd streamctl
+PROGRAMS := streamd streamctl streamload
 common   := $(wildcard common/*.c)
 streamd  := $(wildcard server/*.c server/pipelines/*.c)
 streamctl:= $(wildcard cli/*.c)
@@ -123,8 +123,9 @@ unit-check: units
 	done; exit $$failed
 
 integration-check: programs pages
-	@STREAMD=$(abspath $B/streamd) STREAMCTL=$(abspath $B/streamctl) TEST_SLOW=$(if $(SAN),3,1) \
-	    $(PYTHON) -B -m pytest -q -n 4 -p no:cacheprovider tests/integration
+	@STREAMD=$(abspath $B/streamd) STREAMCTL=$(abspath $B/streamctl) \
+	    STREAMLOAD=$(abspath $B/streamload) TEST_SLOW=$(if $(SAN),3,1) $(PYTHON) -B -m pytest -q -n 4 \
+	    -p no:cacheprovider tests/integration
 
 # One session's life under valgrind: no leak, no invalid access.
 valgrind-check: programs

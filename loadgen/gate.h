@@ -31,7 +31,7 @@ enum gate_outcome { GATE_PASSED, GATE_WARNED, GATE_FAILED };
 struct gate_verdict {
     enum gate_outcome outcome;
     struct metric measured;
-    char why[256]; /* "latency.p99 is 41.2 ms, not < 37 ms"; "latency.p99: no data" */
+    char why[384]; /* "latency.p99 is 41.2 ms, not < 37 ms"; "latency.p99: no data" */
 };
 
 /* What is judged when no gate is given; NULL behind the last. */

@@ -15,6 +15,9 @@
 /* JUnit XML: one test case per gate, one for validity. */
 void junit_write(struct text *out, const struct report *r);
 
+/* Text escaped for XML, in attributes too. */
+void junit_add_text(struct text *out, const char *s);
+
 /* GitHub-flavoured Markdown: verdict, gates, latency table. */
 void markdown_write(struct text *out, const struct report *r);
 
@@ -34,10 +37,13 @@ void hdr_write(struct text *out, const struct report *r);
 /* One self-contained page: no script needed, no network. */
 void html_write(struct text *out, const struct report *r);
 
-/* What a terminal shows at the end: one screen of at most `columns` (0: 80). */
-void summary_write(struct text *out, const struct report *r, unsigned columns, bool color);
+/* What a terminal shows at the end: one screen of 80 columns. */
+void summary_write(struct text *out, const struct report *r, bool color);
 
 /* Writes each output that is asked for ("-": standard output; a file is written beside its place
  * and renamed, so that there is never half of one), Markdown to $GITHUB_STEP_SUMMARY too. 0, or
  * -EXIT_FAILED with the first failure (the others are still written). */
 int outputs_write(const struct report *r, const struct settings *set, struct err *e);
+
+/* One text to one file, in the same way. */
+int outputs_write_file(const char *path, const struct text *t, struct err *e);

@@ -101,7 +101,7 @@ static bool is_over(struct shard *s)
 
 static void tell_end(struct run *r, uint64_t end_us)
 {
-    r->end_us = end_us < r->end_us || r->end_us == 0 ? end_us : r->end_us;
+    r->end_us = end_us < r->end_us ? end_us : r->end_us;
     for (unsigned i = 0; i < r->n_shards; i++)
         shard_tell_end(&r->shard[i], end_us);
 }
@@ -245,7 +245,8 @@ static int start_shards(struct run *r, struct err *e)
 
 static void stop_shards(struct run *r)
 {
-    tell_end(r, 1);
+    for (unsigned i = 0; i < r->n_shards; i++)
+        shard_tell_end(&r->shard[i], 1); /* those that are over do not hear it */
     for (unsigned i = 0; i < r->n_shards; i++)
         pthread_join(r->shard[i].thread, NULL);
 }
@@ -260,13 +261,28 @@ static void free_shards(struct run *r)
 
 /* --- the report --- */
 
+/* Sessions that are there for a second at least: the last one of a ramp that falls at once is not
+ * missed. */
+static uint32_t sessions_asked(const struct load *l)
+{
+    const struct plan *p = &l->plan;
+    uint32_t n = 0;
+    for (uint64_t i = 0; i < load_n_sessions(l); i++) {
+        uint32_t index = load_session_index(l, i);
+        uint64_t from_us = plan_wants(p, index, 0) ? 0 : plan_next_change_us(p, index, 0);
+        uint64_t to_us = from_us == PLAN_NEVER ? 0 : plan_next_change_us(p, index, from_us);
+        n += to_us > from_us + 1000000;
+    }
+    return n;
+}
+
 static void note_generator(struct run *r, struct report_generator *g)
 {
     facts_machine(g);
     g->segment = r->load.segment;
     g->n_segments = r->load.n_segments;
     g->n_threads = r->n_shards;
-    g->sessions_asked = (uint32_t)load_n_sessions(&r->load);
+    g->sessions_asked = sessions_asked(&r->load);
     g->calibrated_slip_us = r->calibrated_us;
     g->run_us = r->end_us - r->start_us;
     snprintf(g->wait, sizeof g->wait, "%s", r->spin ? "spin" : "sleep");
@@ -361,7 +377,7 @@ static void print_summary(const struct settings *set, const struct report *r)
     struct term term;
     struct text t = text_heap(1 << 20);
     term_init(&term, "streamload", set->quiet, (enum term_color)set->color);
-    summary_write(&t, r, 0, term.color);
+    summary_write(&t, r, term.color);
     term_end(&term, text_str(&t));
     text_deinit(&t);
 }

@@ -8,9 +8,11 @@ import pytest
 
 import ctl_helpers
 import harness
+import load_helpers
 
-PROGRAMS = {"streamd": harness.binary, "streamctl": ctl_helpers.binary}
-SECTIONS = {"streamd": 8, "streamctl": 1}
+PROGRAMS = {"streamd": harness.binary, "streamctl": ctl_helpers.binary,
+            "streamload": load_helpers.binary}
+SECTIONS = {"streamd": 8, "streamctl": 1, "streamload": 1}
 
 
 def page_path(program):
@@ -74,7 +76,7 @@ def test_the_page_names_every_variable(program):
         assert f"{program}_" + flag[2:].replace("-", "_") in page
 
 
-@pytest.mark.parametrize("page", ["streamd.8", "streamctl.1", "streamd-protocol.7"])
+@pytest.mark.parametrize("page", ["streamd.8", "streamctl.1", "streamload.1", "streamd-protocol.7"])
 def test_the_pages_are_clean(page):
     path = page_path("streamd").parent / page
     lint = subprocess.run(["mandoc", "-Tlint", "-Wwarning", path], capture_output=True, text=True)
