@@ -115,6 +115,8 @@ int opt_parse_time_us(const char *text, uint64_t *out, struct err *e);
 int opt_parse_bytes(const char *text, uint64_t *out, struct err *e);
 int opt_parse_count(const char *text, uint64_t *out, struct err *e);
 int opt_parse_real(const char *text, double *out, struct err *e);
+/* Two counts with a character between them: "640x480", "2/4". */
+int opt_parse_two(const char *text, char between, uint64_t *a, uint64_t *b, struct err *e);
 
 /* The parts, for the tests: written to f. command -1: all. */
 void opt_help(const struct opt_program *p, int command, FILE *f);

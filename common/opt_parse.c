@@ -122,6 +122,19 @@ int opt_parse_count(const char *text, uint64_t *out, struct err *e)
     return 0;
 }
 
+int opt_parse_two(const char *text, char between, uint64_t *a, uint64_t *b, struct err *e)
+{
+    char first[32];
+    const char *at = strchr(text, between);
+    if (!at || (size_t)(at - text) >= sizeof first)
+        return err_set(e, EXIT_USAGE, "'%.80s' is not two whole numbers with a '%c'", text,
+                       between);
+    memcpy(first, text, (size_t)(at - text));
+    first[at - text] = '\0';
+    int rc = opt_parse_count(first, a, e);
+    return rc < 0 ? rc : opt_parse_count(at + 1, b, e);
+}
+
 int opt_parse_real(const char *text, double *out, struct err *e)
 {
     /* strtod also takes blanks, "inf", "nan" and hexadecimal: nothing people mean. */

@@ -63,6 +63,7 @@ static void maker_deinit(struct maker *m)
         tjDestroy(m->encoder);
     tjFree(m->jpeg);
     free(m->planes);
+    *m = (struct maker){0};
 }
 
 static int maker_init(struct maker *m, unsigned width, unsigned height, struct err *e)

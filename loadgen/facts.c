@@ -111,11 +111,14 @@ static int add_profiles(struct report *r, const struct load *l)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < l->profiles.n; i++) {
         const struct profile *p = &l->profiles.item[i];
-        struct report_profile told = {.name = (char *)(uintptr_t)p->name,
+        char name[256], tags[sizeof p->tags];
+        struct report_profile told = {.name = name,
                                       .weight = p->weight,
                                       .fps_milli = p->fps_milli,
                                       .frame_bytes = l->corpus[i].bytes_mean,
-                                      .tags = (char *)(uintptr_t)p->tags};
+                                      .tags = tags};
+        snprintf(name, sizeof name, "%s", p->name);
+        snprintf(tags, sizeof tags, "%s", p->tags);
         rc = report_add_profile(r, &told);
     }
     return rc;

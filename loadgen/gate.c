@@ -43,7 +43,7 @@ static int read_metric(struct gate *g, const char *text, size_t n, struct err *e
 
 static int read_gate(struct gate *g, const char *text, struct err *e)
 {
-    struct metric m;
+    struct metric m = {0};
     size_t length;
     const char *name = skip_spaces(text);
     if (strncmp(name, WARN, strlen(WARN)) == 0) {

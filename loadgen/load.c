@@ -20,12 +20,17 @@ static int no_memory(struct err *e)
 
 static int read_segment(struct load *l, const char *text, struct err *e)
 {
-    char end;
-    l->segment = l->n_segments = 1;
-    if (!text || (sscanf(text, "%u/%u%c", &l->segment, &l->n_segments, &end) == 2 &&
-                  l->segment >= 1 && l->segment <= l->n_segments))
+    uint64_t i = 1, n = 1;
+    bool good = !text || (opt_parse_two(text, '/', &i, &n, NULL) == 0 && i >= 1 && i <= n &&
+                          n <= l->plan.sessions);
+    l->segment = (uint32_t)i;
+    l->n_segments = (uint32_t)n;
+    if (good)
         return 0;
-    return err_set(e, EXIT_USAGE, "--segment '%s': I/N, as in 2/4 for the second of four", text);
+    return err_set(e, EXIT_USAGE,
+                   "--segment '%s': I/N, as in 2/4 for the second of four, and no more than "
+                   "there are sessions",
+                   text);
 }
 
 static int read_start_at(struct load *l, const char *text, struct err *e)
@@ -53,9 +58,6 @@ static int make_plan(struct load *l, struct err *e)
         rc = err_set(e, EXIT_USAGE, "--warmup: nothing is left of the run to be counted");
     if (rc == 0)
         rc = read_segment(l, set->segment, e);
-    if (rc == 0 && l->n_segments > l->plan.sessions)
-        rc = err_set(e, EXIT_USAGE, "--segment %s: there are only %llu sessions", set->segment,
-                     (unsigned long long)l->plan.sessions);
     return rc < 0 ? rc : read_start_at(l, set->start_at, e);
 }
 

@@ -4,23 +4,12 @@
 #include <string.h>
 
 #include "common/term.h"
-#include "loadgen/gate.h"
 #include "loadgen/outputs.h"
 #include "loadgen/report.h"
 #include "loadgen/report_json.h"
 #include "loadgen/verdict.h"
 
 #define SUMMARY_BYTES_MAX (1u << 20)
-
-static int check_gates(const struct settings *set, struct err *e)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < set->gates.n; i++) {
-        struct gate g;
-        rc = gate_parse(&g, set->gates.item[i], e);
-    }
-    return rc;
-}
 
 /* Gates of the command line take the place of those in the file. */
 static int replace_gates(struct report *r, const struct settings *set, struct err *e)
@@ -80,9 +69,7 @@ int merge_command(const struct settings *set, int n_args, char **args, struct er
 {
     struct report r = {0};
     struct settings told = *set;
-    int rc = check_gates(set, e);
-    if (rc == 0)
-        rc = report_json_load(&r, args[0], e);
+    int rc = report_json_load(&r, args[0], e);
     for (int i = 1; rc == 0 && i < n_args; i++)
         rc = merge_one(&r, args[i], e);
     if (!has_output(set))
@@ -96,9 +83,7 @@ int report_command(const struct settings *set, int n_args, char **args, struct e
 {
     struct report r = {0};
     (void)n_args;
-    int rc = check_gates(set, e);
-    if (rc == 0)
-        rc = report_json_load(&r, args[0], e);
+    int rc = report_json_load(&r, args[0], e);
     int code = rc < 0 ? -rc : tell(&r, set, e);
     report_deinit(&r);
     return code;

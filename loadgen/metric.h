@@ -37,10 +37,10 @@ struct metric {
 };
 
 /* 0, or -EXIT_USAGE: there is no metric of that name (with the nearest), or no profile. */
-int metric_read(const struct report *r, const char *name, struct metric *m, struct err *e);
+int metric_read(const struct report *r, const char *text, struct metric *m, struct err *e);
 
 /* The same without a report, for the command line: the profile's name is not checked. */
-int metric_check(const char *name, struct metric *m, struct err *e);
+int metric_check(const char *text, struct metric *m, struct err *e);
 
 /* "36.2 ms", "0.12 %", "never", "1200/s". */
 void metric_format(struct text *out, double value, enum metric_unit unit);

@@ -1,5 +1,8 @@
 #include "loadgen/options.h"
 
+#include "loadgen/compare.h"
+#include "loadgen/gate.h"
+
 #define R          (1u << COMMAND_RUN)
 #define C          (1u << COMMAND_CAPACITY)
 #define D          (1u << COMMAND_COMPARE)
@@ -14,6 +17,18 @@ static const char *const reconnect_names[] = {"none", "immediate", "backoff", NU
 static const char *const wait_names[] = {"auto", "sleep", "spin", NULL};
 static const char *const vary_names[] = {"sessions", "fps", NULL};
 static const char *const color_names[] = {"auto", "always", "never", NULL};
+
+static int check_gate(const char *text, struct err *why)
+{
+    struct gate g;
+    return gate_parse(&g, text, why);
+}
+
+static int check_limits(const char *text, struct err *why)
+{
+    struct compare_limits l;
+    return compare_parse_limits(&l, text, why);
+}
 
 /* clang-format off */
 static const struct opt opts[] = {
@@ -98,7 +113,7 @@ static const struct opt opts[] = {
      .help = "do not check the server's certificate"},
 
     {.kind = OPT_LIST, .letter = 'g', .name = "gate", .arg = "GATE",
-     .commands = R | C | M | T, AT(gates),
+     .commands = R | C | M | T, AT(gates), .check = check_gate,
      .help = "what must hold, as in 'latency.p99<37ms'; may be given several times; warn: in front "
              "only reports"},
     {.kind = OPT_TIME_US, .name = "abort-on-fail", .arg = "TIME", .def = "0", .min = 0,
@@ -106,7 +121,7 @@ static const struct opt opts[] = {
      .help = "end the run when a gate fails for TIME; 0: never"},
     {.kind = OPT_LIST, .name = "baseline", .arg = "FILE", .commands = R, AT(baselines),
      .help = "compare with the report in FILE; may be given several times"},
-    {.kind = OPT_TEXT, .name = "max-regress", .arg = "LIMITS", .commands = R | D, AT(max_regress),
+    {.kind = OPT_TEXT, .name = "max-regress", .arg = "LIMITS", .commands = R | D, AT(max_regress), .check = check_limits,
      .help = "how much worse a metric may be, as in 'latency.p99=10%+2ms,drop_rate=+0.2pp'"},
 
     {.kind = OPT_CHOICE, .name = "vary", .arg = "WHAT", .def = "sessions", .choices = vary_names,

@@ -25,10 +25,12 @@ static int parse_fps(const char *text, uint64_t *fps_milli, struct err *e)
 
 static int parse_geometry(const char *text, struct profile *p, struct err *e)
 {
-    char end;
-    if (sscanf(text, "%ux%u%c", &p->width, &p->height, &end) == 2 && p->width >= PATTERN_SIDE_MIN &&
-        p->width <= PATTERN_SIDE_MAX && p->height >= PATTERN_SIDE_MIN &&
-        p->height <= PATTERN_SIDE_MAX)
+    uint64_t w, h;
+    bool good = opt_parse_two(text, 'x', &w, &h, NULL) == 0 && w >= PATTERN_SIDE_MIN &&
+                w <= PATTERN_SIDE_MAX && h >= PATTERN_SIDE_MIN && h <= PATTERN_SIDE_MAX;
+    p->width = good ? (unsigned)w : 0;
+    p->height = good ? (unsigned)h : 0;
+    if (good)
         return 0;
     return err_set(e, EXIT_USAGE, "WIDTHxHEIGHT, as in 640x480, each from %d to %d",
                    PATTERN_SIDE_MIN, PATTERN_SIDE_MAX);

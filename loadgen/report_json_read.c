@@ -120,10 +120,9 @@ static int read_settings(struct report *r, const cJSON *list, struct err *e)
 
 static int read_profile(struct report *r, const cJSON *o, struct err *e)
 {
-    const char *name = cJSON_GetStringValue(member(o, "name"));
-    const char *tags = cJSON_GetStringValue(member(o, "tags"));
-    struct report_profile p = {.name = (char *)(uintptr_t)name, .tags = (char *)(uintptr_t)tags};
-    if (!name || !tags)
+    struct report_profile p = {.name = cJSON_GetStringValue(member(o, "name")),
+                               .tags = cJSON_GetStringValue(member(o, "tags"))};
+    if (!p.name || !p.tags)
         return wrong(e, "profiles");
     int rc = read_u64(o, "weight", &p.weight, e);
     if (rc == 0)
@@ -207,7 +206,7 @@ static int read_bucket(const cJSON *pair, uint64_t least, uint64_t *bucket, uint
 static int read_hist(struct hist *h, const cJSON *o, struct err *e)
 {
     const cJSON *pair, *list = member(o, "buckets");
-    uint64_t sum = 0, least = 0, bucket, n;
+    uint64_t sum = 0, least = 0, bucket = 0, n = 0;
     int rc = read_u64(o, "count", &h->count, e);
     if (rc == 0)
         rc = read_u64(o, "sum_us", &h->sum_us, e);
@@ -265,7 +264,7 @@ static int read_parts(struct record *r, const cJSON *list, struct err *e)
 static int read_second(struct record_second *s, const cJSON *o, struct err *e)
 {
     const cJSON *pair, *list = member(o, "buckets");
-    uint64_t least = 0, bucket, n;
+    uint64_t least = 0, bucket = 0, n = 0;
     int rc = read_fields(o, report_second_numbers, REPORT_SECOND_NUMBERS, s, e);
     if (rc == 0)
         rc = read_u64(o, "max_us", &s->max_us, e);

@@ -44,12 +44,6 @@ void shard_note_trouble(struct shard *s, const char *text, size_t n)
     pthread_mutex_unlock(&s->lock);
 }
 
-void shard_on_settled(struct shard *s)
-{
-    if (--s->n_pending == 0)
-        atomic_store(&s->ready, true);
-}
-
 /* --- what others see --- */
 
 static void publish(struct shard *s)
@@ -79,6 +73,14 @@ void shard_add_view(struct shard *s, struct shard_view *into)
     pthread_mutex_unlock(&s->lock);
 }
 
+void shard_on_settled(struct shard *s)
+{
+    if (--s->n_pending > 0)
+        return;
+    publish(s); /* who sees that it is ready looks at once how many are open */
+    atomic_store(&s->ready, true);
+}
+
 /* --- what this thread costs --- */
 
 static uint64_t thread_cpu_us(void)
@@ -93,14 +95,14 @@ static uint64_t thread_cpu_us(void)
 static uint64_t thread_run_queue_us(void)
 {
     char path[64];
-    unsigned long long ran, waited = 0;
+    char line[128] = "", *waited = line;
     snprintf(path, sizeof path, "/proc/self/task/%ld/schedstat", (long)syscall(SYS_gettid));
     FILE *f = fopen(path, "re");
-    if (f && fscanf(f, "%llu %llu", &ran, &waited) != 2)
-        waited = 0;
+    if (f && fgets(line, sizeof line, f))
+        strtoull(line, &waited, 10); /* the first number: how long it ran */
     if (f)
         fclose(f);
-    return waited / 1000;
+    return strtoull(waited, NULL, 10) / 1000;
 }
 
 /* --- stages of the run --- */
@@ -110,6 +112,7 @@ static void begin_play(struct shard *s, uint64_t start_us)
     s->start_us = start_us;
     s->end_us = start_us + s->load->plan.duration_us;
     s->stage = SHARD_PLAYING;
+    s->peak_open = s->book.sessions_open; /* a server may open a session only to refuse it */
     s->cpu_us = thread_cpu_us();
     s->run_queue_us = thread_run_queue_us();
     for (size_t i = 0; i < s->n_sessions; i++)
