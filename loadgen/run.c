@@ -230,16 +230,13 @@ static int start_shards(struct run *r, struct err *e)
     r->view.part = calloc(r->load.profiles.n, sizeof *r->view.part);
     if (!r->shard || !r->view.part)
         return err_set(e, EXIT_FAILED, "out of memory");
-    for (unsigned i = 0; rc == 0 && i < n; i++) {
-        rc = shard_init(&r->shard[i], &r->load, i, n, e);
-        r->shard[i].spin = r->spin;
-        if (rc == 0)
-            rc = shard_start(&r->shard[i], e);
-        if (rc < 0)
-            shard_deinit(&r->shard[i]);
-        else
-            r->n_shards++;
+    /* All of them before the first thread: libwebsockets' start-up is not for several. */
+    for (; rc == 0 && r->n_shards < n; r->n_shards++) {
+        rc = shard_init(&r->shard[r->n_shards], &r->load, r->n_shards, n, e);
+        r->shard[r->n_shards].spin = r->spin;
     }
+    for (unsigned i = 0; rc == 0 && i < n; i++)
+        rc = shard_start(&r->shard[i], e);
     return rc;
 }
 
@@ -248,7 +245,7 @@ static void stop_shards(struct run *r)
     for (unsigned i = 0; i < r->n_shards; i++)
         shard_tell_end(&r->shard[i], 1); /* those that are over do not hear it */
     for (unsigned i = 0; i < r->n_shards; i++)
-        pthread_join(r->shard[i].thread, NULL);
+        shard_join(&r->shard[i]);
 }
 
 static void free_shards(struct run *r)

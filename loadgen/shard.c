@@ -274,6 +274,8 @@ static int open_loop(struct shard *s, struct err *e)
     return 0;
 }
 
+/* TLS only where it is used: OpenSSL's certificates are megabytes, and libwebsockets 4.1 frees
+ * those of the last context only (its index of private data is one for all of them). */
 static int open_context(struct shard *s, struct err *e)
 {
     const struct settings *set = s->load->set;
@@ -285,8 +287,8 @@ static int open_context(struct shard *s, struct err *e)
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
         .protocols = s->protocols,
-        .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
-                   LWS_SERVER_OPTION_LIBEV,
+        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_LIBEV |
+                   (s->load->at.tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
         .foreign_loops = loops,
         .pt_serv_buf_size = SERVICE_BYTES,
         .client_ssl_ca_filepath = set->cacert,
@@ -339,9 +341,17 @@ int shard_init(struct shard *s, const struct load *load, unsigned number, unsign
 int shard_start(struct shard *s, struct err *e)
 {
     int rc = pthread_create(&s->thread, NULL, run, s);
+    s->started = rc == 0;
     if (rc == 0)
         return 0;
     return err_set(e, EXIT_FAILED, "thread: %s", strerror(rc));
+}
+
+void shard_join(struct shard *s)
+{
+    if (s->started)
+        pthread_join(s->thread, NULL);
+    s->started = false;
 }
 
 void shard_tell_start(struct shard *s, uint64_t start_us)
@@ -358,7 +368,7 @@ void shard_tell_end(struct shard *s, uint64_t end_us)
 
 void shard_deinit(struct shard *s)
 {
-    for (size_t i = 0; i < s->n_sessions; i++)
+    for (size_t i = 0; s->session && i < s->n_sessions; i++)
         session_deinit(&s->session[i]);
     if (s->context)
         lws_context_destroy(s->context);

@@ -71,6 +71,7 @@ struct shard {
 
     /* --- for other threads --- */
     pthread_t thread;
+    bool started;
     pthread_mutex_t lock;
     struct shard_view view; /* under the lock */
     _Atomic uint64_t told_start_us;
@@ -83,8 +84,9 @@ int shard_init(struct shard *s, const struct load *load, unsigned number, unsign
                struct err *e);
 void shard_deinit(struct shard *s);
 
-/* Starts the thread. */
+/* Starts the thread, and waits for its end; nothing to wait for if it was not started. */
 int shard_start(struct shard *s, struct err *e);
+void shard_join(struct shard *s);
 
 /* From any thread: the first frames are due at start_us; the last before end_us. */
 void shard_tell_start(struct shard *s, uint64_t start_us);
