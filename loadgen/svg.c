@@ -73,9 +73,10 @@ static void add_log_ticks(struct svg *s, bool is_y, const struct svg_axis *a)
 {
     static const double parts[] = {1, 2, 5};
     bool few = log10(a->high / a->low) < 2.5;
-    for (double power = pow(10.0, floor(log10(a->low))); power <= a->high; power *= 10.0) {
+    int first = (int)floor(log10(a->low)), last = (int)floor(log10(a->high));
+    for (int power = first; power <= last; power++) {
         for (size_t i = 0; i < (few ? 3u : 1u); i++) {
-            double v = power * parts[i];
+            double v = pow(10.0, power) * parts[i];
             if (v >= a->low * 0.999 && v <= a->high * 1.001)
                 add_tick(s, is_y, v);
         }
@@ -90,8 +91,9 @@ static void add_ticks(struct svg *s, bool is_y)
         return;
     }
     double step = svg_step(a->high - a->low, is_y ? TICKS : 2 * TICKS);
-    for (double v = ceil(a->low / step) * step; v <= a->high * 1.0001; v += step)
-        add_tick(s, is_y, fabs(v) < step / 1e6 ? 0.0 : v);
+    int first = (int)ceil(a->low / step), last = (int)floor(a->high / step * 1.0001);
+    for (int k = first; k <= last; k++)
+        add_tick(s, is_y, k * step);
 }
 
 void svg_begin(struct svg *s, const char *label)
