@@ -8,6 +8,7 @@
 #   make lint              clang-format, clang-tidy, cppcheck, mandoc -Tlint
 #   make fuzz              every fuzz target for FUZZ_SECONDS=20
 #   make bench-overload    overload beside a server of the usual kind; writes README's tables
+#   make bench-loadgen     streamload beside node's ws and Artillery; writes README's table
 #   make format clean help
 
 VERSION := 0.1.0
@@ -42,7 +43,7 @@ SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*
               loadgen/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch])
 DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
-.PHONY: bench-overload all programs units fuzzers pages demo test check unit-check integration-check \
+.PHONY: bench-overload bench-loadgen all programs units fuzzers pages demo test check unit-check integration-check \
         valgrind-check fuzz fuzz-run lint format install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -153,6 +154,13 @@ bench-overload: programs
 	@$(PYTHON) -B tests/bench/plot.py build/bench/overload.json docs/overload.svg
 	@$(PYTHON) -B tests/bench/table.py build/bench/overload.json --into README.md
 
+# Load generators beside each other: about 12 minutes, on an otherwise idle machine. Writes
+# build/bench/loadgen.json and the tables in README.md.
+bench-loadgen: programs
+	@tools/deps build bench
+	@mkdir -p build/bench
+	@$(PYTHON) -B tests/bench/loadgen.py --build $B --out build/bench/loadgen.json --into README.md
+
 lint: pages
 	@tools/deps build lint
 	@clang-format --dry-run -Werror $(SOURCES)
@@ -169,6 +177,8 @@ format:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install $(addprefix $B/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/share/streamload
+	install -m 644 loadgen/report.schema.json $(DESTDIR)$(PREFIX)/share/streamload
 	for s in 1 7 8; do \
 	    install -d $(DESTDIR)$(PREFIX)/share/man/man$$s; \
 	    install -m 644 $B/man/*.$$s $(DESTDIR)$(PREFIX)/share/man/man$$s; \

@@ -223,6 +223,32 @@ static void add_frames(struct text *out, const struct report *r)
     text_add(out, "</table>\n");
 }
 
+static void add_profiles(struct text *out, const struct report *r)
+{
+    if (r->n_profiles < 2)
+        return;
+    html_heading(out, "Profiles", "What each kind of camera got.");
+    text_add(out, "<table>\n<tr><th>profile</th><th class=\"t\">tags</th><th>due</th><th>answered</th>"
+                  "<th>dropped</th><th>missing</th><th>p50</th><th>p99</th></tr>\n");
+    for (size_t i = 0; i < r->n_profiles; i++) {
+        const struct record_part *p = &r->record.part[i];
+        const struct hist *h = &p->time[RECORD_LATENCY];
+        text_add(out, "<tr><td>");
+        add(out, r->profile[i].name);
+        text_add(out, "</td><td class=\"t\">");
+        add(out, r->profile[i].tags);
+        text_addf(out, "</td><td>%llu</td><td>%llu</td><td>%llu</td><td>%llu</td>",
+                  (unsigned long long)p->count[RECORD_DUE],
+                  (unsigned long long)p->count[RECORD_ANSWERED],
+                  (unsigned long long)p->count[RECORD_DROPPED],
+                  (unsigned long long)record_missing(p));
+        add_time_cell(out, record_percentile_us(h, record_missing(p), 50));
+        add_time_cell(out, record_percentile_us(h, record_missing(p), 99));
+        text_add(out, "</tr>\n");
+    }
+    text_add(out, "</table>\n");
+}
+
 static void add_worst(struct text *out, const struct report *r)
 {
     html_heading(out, "The worst sessions", "By frames dropped or missing, then by p99 (to 1/8).");
@@ -317,6 +343,7 @@ void html_write(struct text *out, const struct report *r)
     add_stages(out, r);
     html_heading(out, "Every frame", "Each that was due has one fate.");
     add_frames(out, r);
+    add_profiles(out, r);
     add_worst(out, r);
     add_conditions(out, r);
     add_data(out, r);

@@ -58,6 +58,26 @@ static void add_gate(struct text *out, const char *name, const struct gate_verdi
     text_add(out, "</testcase>\n");
 }
 
+static void add_property(struct text *out, const char *name, const char *value)
+{
+    text_add(out, "      <property name=\"");
+    junit_add_text(out, name);
+    text_add(out, "\" value=\"");
+    junit_add_text(out, value);
+    text_add(out, "\"/>\n");
+}
+
+static void add_properties(struct text *out, const struct report *r)
+{
+    text_add(out, "    <properties>\n");
+    add_property(out, "url", r->url);
+    add_property(out, "server", r->server);
+    for (size_t i = 0; i < r->n_profiles; i++)
+        if (r->profile[i].tags[0])
+            add_property(out, r->profile[i].name, r->profile[i].tags);
+    text_add(out, "    </properties>\n");
+}
+
 void junit_write(struct text *out, const struct report *r)
 {
     struct validity validity;
@@ -73,6 +93,7 @@ void junit_write(struct text *out, const struct report *r)
               "  <testsuite name=\"streamload\" tests=\"%zu\" failures=\"%zu\" errors=\"%d\" "
               "time=\"%.3f\">\n",
               r->n_gates + 1, failed, validity.n ? 1 : 0, (double)r->duration_us / 1e6);
+    add_properties(out, r);
     add_validity(out, &validity);
     for (size_t i = 0; i < r->n_gates; i++) {
         gate_judge_at(r, i, &v);

@@ -86,6 +86,30 @@ static void add_frames(struct text *out, const struct record_part *p)
                       (unsigned long long)n[drop_rows[i].count]);
 }
 
+/* What each kind of camera got; without a mix that is said already. */
+static void add_profiles(struct text *out, const struct report *r)
+{
+    if (r->n_profiles < 2 && !r->profile[0].tags[0])
+        return;
+    text_add(out, "\n| profile | tags | due | answered | dropped | missing | p50 | p99 |\n"
+                  "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+    for (size_t i = 0; i < r->n_profiles; i++) {
+        const struct record_part *p = &r->record.part[i];
+        const struct hist *h = &p->time[RECORD_LATENCY];
+        text_add(out, "| ");
+        add_cell(out, r->profile[i].name);
+        text_add(out, " | ");
+        add_cell(out, r->profile[i].tags);
+        text_addf(out, " | %llu | %llu | %llu | %llu", (unsigned long long)p->count[RECORD_DUE],
+                  (unsigned long long)p->count[RECORD_ANSWERED],
+                  (unsigned long long)p->count[RECORD_DROPPED],
+                  (unsigned long long)record_missing(p));
+        add_time(out, record_percentile_us(h, record_missing(p), 50));
+        add_time(out, record_percentile_us(h, record_missing(p), 99));
+        text_add(out, " |\n");
+    }
+}
+
 void markdown_write(struct text *out, const struct report *r)
 {
     struct validity v;
@@ -103,6 +127,7 @@ void markdown_write(struct text *out, const struct report *r)
     add_gates(out, r);
     add_latencies(out, &total);
     add_frames(out, &total);
+    add_profiles(out, r);
 }
 
 /* --- GitHub's workflow commands --- */

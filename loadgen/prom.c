@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <string.h>
 
 #include "loadgen/gate.h"
@@ -11,16 +12,20 @@ static const uint64_t edges_us[] = {1000,  2000,   5000,   10000,  20000,   3000
                                     50000, 100000, 200000, 500000, 1000000, 5000000};
 #define N_EDGES (sizeof edges_us / sizeof edges_us[0])
 
+static void add_label_char(struct text *out, char c)
+{
+    if (c == '\\' || c == '"')
+        text_add_char(out, '\\');
+    if (c == '\n')
+        text_add(out, "\\n");
+    else
+        text_add_char(out, c);
+}
+
 static void add_label(struct text *out, const char *value)
 {
-    for (; *value; value++) {
-        if (*value == '\\' || *value == '"')
-            text_add_char(out, '\\');
-        if (*value == '\n')
-            text_add(out, "\\n");
-        else
-            text_add_char(out, *value);
-    }
+    for (; *value; value++)
+        add_label_char(out, *value);
 }
 
 static void head(struct text *out, const char *name, const char *type, const char *help)
@@ -102,6 +107,35 @@ static void add_gates(struct text *out, const struct report *r)
     }
 }
 
+/* Tags as labels: "site=north rack=4" becomes tag_site="north",tag_rack="4". A label's name has letters,
+ * digits and underscores only. */
+static void add_tags(struct text *out, const char *tags)
+{
+    while (*tags) {
+        size_t n = strcspn(tags, " "), name = strcspn(tags, "=");
+        text_add(out, ",tag_");
+        for (size_t i = 0; i < name && i < n; i++)
+            text_add_char(out, isalnum((unsigned char)tags[i]) ? tags[i] : '_');
+        text_add(out, "=\"");
+        for (size_t i = name + 1; i < n; i++)
+            add_label_char(out, tags[i]);
+        text_add_char(out, '"');
+        tags += n + (tags[n] == ' ');
+    }
+}
+
+static void add_profiles(struct text *out, const struct report *r)
+{
+    head(out, "streamload_profile_info", "gauge", "1; what each profile is tagged with.");
+    for (size_t i = 0; i < r->n_profiles; i++) {
+        text_add(out, "streamload_profile_info{profile=\"");
+        add_label(out, r->profile[i].name);
+        text_add_char(out, '"');
+        add_tags(out, r->profile[i].tags);
+        text_add(out, "} 1\n");
+    }
+}
+
 void prom_write(struct text *out, const struct report *r)
 {
     head(out, "streamload_latency_seconds", "histogram",
@@ -115,6 +149,7 @@ void prom_write(struct text *out, const struct report *r)
     add_gauge(out, r, "fairness", "Jain's index over the sessions' answered shares.");
     add_gauge(out, r, "sessions", "Open at the same time, at the most.");
     add_gates(out, r);
+    add_profiles(out, r);
     head(out, "streamload_exit_code", "gauge", "0 passed, 4 a gate failed, 5 invalid.");
     text_addf(out, "streamload_exit_code %d\n", (int)verdict_of(r));
 }

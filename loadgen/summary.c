@@ -138,6 +138,21 @@ static void add_sessions(struct text *out, const struct report *r, const struct 
     text_add(out, "(p50)\n");
 }
 
+#define PROFILES_SHOWN 8
+
+/* A line for each kind of camera, where there are several. */
+static void add_profiles(struct text *out, const struct report *r)
+{
+    for (size_t i = 0; r->n_profiles > 1 && i < r->n_profiles && i < PROFILES_SHOWN; i++) {
+        const struct record_part *p = &r->record.part[i];
+        text_addf(out, "  %s %-16.16s %llu due, %llu answered, %llu dropped, p99 ",
+                  i ? "         " : "profiles ", r->profile[i].name, count(p, RECORD_DUE),
+                  count(p, RECORD_ANSWERED), count(p, RECORD_DROPPED));
+        add_time(out, record_percentile_us(&p->time[RECORD_LATENCY], record_missing(p), 99), 0);
+        text_addf(out, "%s%.30s\n", r->profile[i].tags[0] ? "  " : "", r->profile[i].tags);
+    }
+}
+
 static void add_worst(struct text *out, const struct report *r)
 {
     for (size_t i = 0; i < r->record.n_worst && i < WORST_SHOWN; i++) {
@@ -198,6 +213,7 @@ void summary_write(struct text *out, const struct report *r, bool color)
     add_frames(out, r, &total);
     add_drops(out, r, &total);
     add_sessions(out, r, &total);
+    add_profiles(out, r);
     add_worst(out, r);
     add_validity(out, r, &total, color);
     add_gates(out, r, color);

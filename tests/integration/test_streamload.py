@@ -8,7 +8,9 @@ report leads to is tested with reports whose noise has been taken out.
 import csv
 import json
 import re
+import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree
 
 import jsonschema
@@ -279,6 +281,61 @@ def test_wrong_usage_is_named(args, told):
 def test_files_that_are_not_there(args):
     out = load(*args)
     assert out.code == 3 and "/nope" in out.err
+
+
+# ---- a server of others, over TLS: Python's websockets, which knows no timing and pings
+
+OTHER_SERVER = """
+import asyncio, json, ssl, sys, websockets
+async def handle(ws, path):
+    index = 0
+    async for _ in ws:
+        await ws.send(json.dumps({"frame_index": index, "result": {}}))
+        index += 1
+async def main():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[1] + "/cert.pem", sys.argv[1] + "/key.pem")
+    server = await websockets.serve(handle, "127.0.0.1", 0, ssl=context, ping_interval=0.05,
+                                    max_size=None)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.Future()
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(name="other_server")
+def other_server_fixture(tmp_path):
+    """(folder of its certificate, port)"""
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl to make a certificate with")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True)
+    with subprocess.Popen([sys.executable, "-c", OTHER_SERVER, tmp_path], text=True,
+                          stdout=subprocess.PIPE) as process:
+        yield tmp_path, int(process.stdout.readline())
+        process.kill()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_frames_of_several_fragments_go_over_tls_between_pings(other_server, tmp_path, threads):
+    folder, port = other_server
+    out = load("run", f"wss://localhost:{port}", "-s", 3, "-d", "2s", "-f", 20, "--size", "200KB",
+               "--fragment", "16KiB", "--cacert", folder / "cert.pem", "--json",
+               tmp_path / "r.json", "--threads", threads)
+    n = Report(tmp_path / "r.json").check_ledger()
+    assert out.code in (0, 4, 5), out.err
+    assert n["sent"] == n["answered"] == 120
+    assert n["tls"]["count"] == n["connects"] == 3 and "wait" not in n
+    assert n["odd"] == n["disconnects"] == 0
+
+
+def test_a_certificate_that_is_not_trusted(other_server):
+    _, port = other_server
+    out = load("run", f"wss://localhost:{port}", "-s", 1, "-d", "1s")
+    assert out.code == 3 and "localhost" in out.err
 
 
 # ---- what is made of a report

@@ -225,6 +225,21 @@ static void prom_counts_the_budget_exactly(void **state)
     report_deinit(&r);
 }
 
+static void tags_are_in_every_output(void **state)
+{
+    static void (*const writers[])(struct text *, const struct report *) = {
+        junit_write, markdown_write, prom_write, html_write, report_json_write};
+    struct report r;
+    (void)state;
+    sample_report(&r, 3, 10, 2);
+    for (size_t i = 0; i < sizeof writers / sizeof writers[0]; i++) {
+        struct text t = made(writers[i], &r);
+        assert_true(strstr(t.data, "hd=1") || strstr(t.data, "{profile=\"1080p30\",tag_hd=\"1\"} 1"));
+        text_deinit(&t);
+    }
+    report_deinit(&r);
+}
+
 static void annotations_are_escaped_and_few(void **state)
 {
     struct report r;
@@ -297,6 +312,7 @@ int main(void)
         cmocka_unit_test(junit_has_a_case_per_gate),
         cmocka_unit_test(csv_has_a_line_per_second),
         cmocka_unit_test(prom_counts_the_budget_exactly),
+        cmocka_unit_test(tags_are_in_every_output),
         cmocka_unit_test(annotations_are_escaped_and_few),
         cmocka_unit_test(markdown_begins_with_the_verdict),
         cmocka_unit_test(the_summary_fits_a_screen),
