@@ -228,8 +228,9 @@ static void add_profiles(struct text *out, const struct report *r)
     if (r->n_profiles < 2)
         return;
     html_heading(out, "Profiles", "What each kind of camera got.");
-    text_add(out, "<table>\n<tr><th>profile</th><th class=\"t\">tags</th><th>due</th><th>answered</th>"
-                  "<th>dropped</th><th>missing</th><th>p50</th><th>p99</th></tr>\n");
+    text_add(out,
+             "<table>\n<tr><th>profile</th><th class=\"t\">tags</th><th>due</th><th>answered</th>"
+             "<th>dropped</th><th>missing</th><th>p50</th><th>p99</th></tr>\n");
     for (size_t i = 0; i < r->n_profiles; i++) {
         const struct record_part *p = &r->record.part[i];
         const struct hist *h = &p->time[RECORD_LATENCY];
@@ -237,11 +238,10 @@ static void add_profiles(struct text *out, const struct report *r)
         add(out, r->profile[i].name);
         text_add(out, "</td><td class=\"t\">");
         add(out, r->profile[i].tags);
-        text_addf(out, "</td><td>%llu</td><td>%llu</td><td>%llu</td><td>%llu</td>",
-                  (unsigned long long)p->count[RECORD_DUE],
-                  (unsigned long long)p->count[RECORD_ANSWERED],
-                  (unsigned long long)p->count[RECORD_DROPPED],
-                  (unsigned long long)record_missing(p));
+        text_addf(
+            out, "</td><td>%llu</td><td>%llu</td><td>%llu</td><td>%llu</td>",
+            (unsigned long long)p->count[RECORD_DUE], (unsigned long long)p->count[RECORD_ANSWERED],
+            (unsigned long long)p->count[RECORD_DROPPED], (unsigned long long)record_missing(p));
         add_time_cell(out, record_percentile_us(h, record_missing(p), 50));
         add_time_cell(out, record_percentile_us(h, record_missing(p), 99));
         text_add(out, "</tr>\n");

@@ -107,8 +107,8 @@ static void add_gates(struct text *out, const struct report *r)
     }
 }
 
-/* Tags as labels: "site=north rack=4" becomes tag_site="north",tag_rack="4". A label's name has letters,
- * digits and underscores only. */
+/* Tags as labels: "site=north rack=4" becomes tag_site="north",tag_rack="4". A label's name has
+ * letters, digits and underscores only. */
 static void add_tags(struct text *out, const char *tags)
 {
     while (*tags) {

@@ -101,7 +101,8 @@ static bool is_over(struct shard *s)
 
 static void tell_end(struct run *r, uint64_t end_us)
 {
-    r->end_us = end_us < r->end_us ? end_us : r->end_us;
+    if (end_us < r->end_us) /* but a run that has not begun lasts for no time, not for less */
+        r->end_us = end_us > r->start_us ? end_us : r->start_us;
     for (unsigned i = 0; i < r->n_shards; i++)
         shard_tell_end(&r->shard[i], end_us);
 }
@@ -166,11 +167,14 @@ static int connect_all(struct run *r, struct err *e)
                    r->view.trouble[0] ? r->view.trouble : "no answer");
 }
 
-static uint64_t start_time_us(const struct run *r)
+static uint64_t start_time_us(struct run *r)
 {
     uint64_t now_us = clock_now_us(), wall_us = (uint64_t)(clock_wall_s() * 1e6);
     if (r->load.start_wall_us > wall_us)
         return now_us + (r->load.start_wall_us - wall_us);
+    if (r->load.start_wall_us)
+        term_say(&r->term, "--start-at is past by %.1f s: starting now, after other segments",
+                 (double)(wall_us - r->load.start_wall_us) / 1e6);
     return now_us + LEAD_US;
 }
 
@@ -206,6 +210,9 @@ static void play(struct run *r)
 {
     bool told = false;
     r->start_us = start_time_us(r);
+    term_say(&r->term, "%u of %llu sessions connected; the first frame is due in %.1f s",
+             r->view.sessions_open, (unsigned long long)load_n_sessions(&r->load),
+             (double)clock_age_us(r->start_us, clock_now_us()) / 1e6);
     r->end_us = r->start_us + r->load.plan.duration_us;
     r->start_wall_s = clock_wall_s() + ((double)r->start_us - (double)clock_now_us()) / 1e6;
     for (unsigned i = 0; i < r->n_shards; i++)
@@ -396,5 +403,7 @@ int run_command(const struct settings *set, const char *url, struct err *e)
         code = -rc;
     }
     report_deinit(&r);
+    if (signal_fd >= 0)
+        close(signal_fd);
     return code;
 }

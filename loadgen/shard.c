@@ -167,7 +167,8 @@ static void step(struct shard *s, uint64_t now_us)
         s->end_us = told_us > s->start_us ? told_us : s->start_us;
     if (s->stage == SHARD_CONNECTING && told_us)
         begin_close(s, now_us);
-    if (s->stage == SHARD_PLAYING && is_played(s, now_us))
+    bool never_began = told_us && told_us <= s->start_us;
+    if (s->stage == SHARD_PLAYING && (never_began || is_played(s, now_us)))
         begin_drain(s, now_us);
     if (s->stage == SHARD_DRAINING && (is_settled(s) || now_us >= s->drain_us))
         begin_close(s, now_us);

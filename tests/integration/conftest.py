@@ -3,6 +3,7 @@
 import pytest
 
 import harness
+import load_helpers
 
 
 @pytest.fixture(name="streamd")
@@ -27,6 +28,16 @@ def streamd_fixture():
             problems.append(failed)
     if problems:
         raise problems[0]
+
+
+@pytest.fixture(autouse=True)
+def no_load_is_left():
+    yield
+    while load_helpers.started:
+        process = load_helpers.started.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def pytest_make_parametrize_id(val):

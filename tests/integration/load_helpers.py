@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 
 import harness
 
@@ -23,6 +24,9 @@ def clean_env(extra=None):
     return {**env, **(extra or {})}
 
 
+started = []  # for conftest, which ends what a failed test has left
+
+
 class Streamload:
     """One process. .code, .out, .err once it has ended: wait()."""
 
@@ -31,6 +35,7 @@ class Streamload:
             [binary(), *[str(a) for a in args]], env=clean_env(env), cwd=cwd, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.out = self.err = self.code = None
+        started.append(self.process)
 
     def wait(self, timeout_s=None):
         limit = timeout_s or 60 * harness.SLOW
@@ -56,8 +61,6 @@ def load(*args, **kw):
 
 def freeze(process, seconds):
     """Stops it for so long; gives how long it was."""
-    import time
-
     began = time.monotonic()
     process.send_signal(signal.SIGSTOP)
     threading.Event().wait(seconds)

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree
 
 import jsonschema
@@ -218,7 +219,7 @@ def test_a_server_that_dies(streamd, tmp_path):
 def test_lost_sessions_come_again(streamd, tmp_path, how):
     srv = streamd()
     port = srv.port
-    one = Streamload("run", f"127.0.0.1:{port}", "-p", "null", "-s", 2, "-d", "6s",
+    one = Streamload("run", f"127.0.0.1:{port}", "-p", "null", "-s", 2, "-d", "8s",
                      "--reconnect", how, "--json", tmp_path / "r.json")
     harness.until(lambda: srv.metrics().total("streamd_frames_answered_total") > 10, "answers")
     srv.kill()
@@ -241,6 +242,24 @@ def test_an_interrupt_ends_it_with_a_summary(streamd, tmp_path):
     report.check_ledger()
     assert one.code == 130 and report.json["run"]["ended"] == "interrupted"
     assert "due to answer" in one.err
+
+
+def test_an_interrupt_before_the_start_is_a_run_of_no_time(streamd, tmp_path):
+    srv = streamd()
+    one = Streamload("run", f"127.0.0.1:{srv.port}", "-p", "null", "-s", 2, "--start-at",
+                     str(int(time.time()) + 3600), "--json", tmp_path / "r.json")
+    said = iter(one.process.stderr.readline, "")
+    assert any("2 of 2 sessions connected" in line for line in said)
+    one.interrupt()
+    one.wait()
+    report = Report(tmp_path / "r.json")
+    assert one.code == 130 and report.json["run"]["duration_us"] == 0
+    assert report.check_ledger()["due"] == 0
+
+
+def test_a_start_that_is_past_is_told(run):
+    report = run("--sessions", 1, "--duration", "300ms", "--start-at", "1700000000")
+    assert "--start-at is past" in report.load.err and report.total["due"] == 9
 
 
 def test_a_gate_that_fails_for_long_ends_the_run(streamd, tmp_path):

@@ -234,7 +234,8 @@ static void tags_are_in_every_output(void **state)
     sample_report(&r, 3, 10, 2);
     for (size_t i = 0; i < sizeof writers / sizeof writers[0]; i++) {
         struct text t = made(writers[i], &r);
-        assert_true(strstr(t.data, "hd=1") || strstr(t.data, "{profile=\"1080p30\",tag_hd=\"1\"} 1"));
+        assert_true(strstr(t.data, "hd=1") ||
+                    strstr(t.data, "{profile=\"1080p30\",tag_hd=\"1\"} 1"));
         text_deinit(&t);
     }
     report_deinit(&r);
