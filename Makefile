@@ -25,8 +25,8 @@ FLAGS  := -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. -MMD -MP -pthread 
           -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 LIBS_streamd   := -lwebsockets -lturbojpeg -lcjson -lm
 LIBS_streamctl := -lwebsockets -lturbojpeg -lcurl -lcjson -lm
-LIBS_streamload:= -lwebsockets -lev -lturbojpeg -lcurl -lcjson -lz -lm
-LIBS_all       := -lwebsockets -lev -lturbojpeg -lcurl -lcjson -lz -lm
+LIBS_streamload:= -lwebsockets -lssl -lcrypto -lev -lturbojpeg -lcurl -lcjson -lz -lm
+LIBS_all       := -lwebsockets -lssl -lcrypto -lev -lturbojpeg -lcurl -lcjson -lz -lm
 
 PROGRAMS := streamd streamctl streamload
 common   := $(wildcard common/*.c)

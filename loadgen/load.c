@@ -163,6 +163,8 @@ int load_init(struct load *l, const struct settings *set, const char *url, struc
 {
     *l = (struct load){.set = set};
     int rc = address_parse(&l->at, url, e);
+    if (rc == 0 && l->at.tls && !(l->tls = tls_new(set->cacert, e)))
+        rc = -EXIT_USAGE;
     if (rc == 0)
         rc = make_plan(l, e);
     if (rc == 0)
@@ -186,6 +188,7 @@ void load_deinit(struct load *l)
         free(l->path[i]);
     free(l->path);
     free(l->profile_of);
+    tls_free(l->tls);
     free_corpora(l);
     profiles_free(&l->profiles);
     *l = (struct load){0};

@@ -14,6 +14,7 @@
 #include "loadgen/options.h"
 #include "loadgen/plan.h"
 #include "loadgen/profile.h"
+#include "loadgen/tls.h"
 
 struct load {
     const struct settings *set;
@@ -25,6 +26,7 @@ struct load {
     uint64_t start_wall_us; /* --start-at; 0: when all are connected */
 
     struct address at;
+    SSL_CTX *tls;           /* NULL: plain */
     char ip[64], host[300]; /* resolved once; what the Host header says */
     char **path;            /* one for each profile: its pipeline is in the query */
     size_t n_corpora;

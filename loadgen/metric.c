@@ -36,12 +36,14 @@ static double ratio(double part, double all, bool *has_data)
     return *has_data ? part / all : 0.0;
 }
 
+/* A frame without a word is a drop too. */
 static double drop_rate(const struct scope *s, bool *has_data)
 {
     double bad = count(s, RECORD_DROPPED) + missing(s);
     return ratio(bad, bad + count(s, RECORD_ANSWERED), has_data);
 }
 
+/* Of those that were not dropped. */
 static double budget_miss(const struct scope *s, bool *has_data)
 {
     return ratio(count(s, RECORD_LATE) + missing(s), count(s, RECORD_ANSWERED) + missing(s),
@@ -63,6 +65,7 @@ static double unsent_rate(const struct scope *s, bool *has_data)
     return ratio(count(s, RECORD_UNSENT), count(s, RECORD_DUE), has_data);
 }
 
+/* Error messages per connection: a server ends a session with one. */
 static double error_rate(const struct scope *s, bool *has_data)
 {
     return ratio(count(s, RECORD_ERRORS), count(s, RECORD_CONNECTS), has_data);
@@ -119,28 +122,19 @@ static const struct row {
     bool less_is_bad;
     bool of_whole; /* there is none of a profile */
     double (*value)(const struct scope *s, bool *has_data);
-    const char *help;
 } rows[] = {
-    {"drop_rate", METRIC_SHARE, false, false, drop_rate,
-     "frames that were dropped or got no word at all, of all frames that were offered"},
-    {"budget_miss", METRIC_SHARE, false, false, budget_miss,
-     "answers later than the budget, and frames without a word, of all that were not dropped"},
-    {"missing_rate", METRIC_SHARE, false, false, missing_rate,
-     "frames that got no word at all (unanswered, lost, unsent), of all that were due"},
-    {"held_back_rate", METRIC_SHARE, false, false, held_back_rate,
-     "frames held back by --in-flight or --adapt, of all that were due"},
-    {"unsent_rate", METRIC_SHARE, false, false, unsent_rate,
-     "frames the generator never came to, of all that were due"},
-    {"error_rate", METRIC_SHARE, false, false, error_rate,
-     "error messages of the server per connection"},
-    {"answered_fps", METRIC_PER_S, true, false, answered_fps, "answers per second"},
-    {"sent_fps", METRIC_PER_S, true, false, sent_fps, "frames sent per second"},
-    {"due_fps", METRIC_PER_S, true, false, due_fps, "frames due per second"},
-    {"fairness", METRIC_INDEX, true, true, fairness,
-     "Jain's index over the sessions' answered shares: 1 when all got the same"},
-    {"sessions", METRIC_COUNT, true, true, sessions, "sessions open at the same time, at the most"},
-    {"failed_sessions", METRIC_COUNT, false, true, failed_sessions,
-     "sessions that could not connect or were lost"},
+    {"drop_rate", METRIC_SHARE, false, false, drop_rate},
+    {"budget_miss", METRIC_SHARE, false, false, budget_miss},
+    {"missing_rate", METRIC_SHARE, false, false, missing_rate},
+    {"held_back_rate", METRIC_SHARE, false, false, held_back_rate},
+    {"unsent_rate", METRIC_SHARE, false, false, unsent_rate},
+    {"error_rate", METRIC_SHARE, false, false, error_rate},
+    {"answered_fps", METRIC_PER_S, true, false, answered_fps},
+    {"sent_fps", METRIC_PER_S, true, false, sent_fps},
+    {"due_fps", METRIC_PER_S, true, false, due_fps},
+    {"fairness", METRIC_INDEX, true, true, fairness},
+    {"sessions", METRIC_COUNT, true, true, sessions},
+    {"failed_sessions", METRIC_COUNT, false, true, failed_sessions},
 };
 #define N_ROWS (sizeof rows / sizeof rows[0])
 
@@ -445,11 +439,4 @@ const char *metric_name(size_t index)
     return index < N_ROWS + RECORD_COUNTS + RECORD_TIMES
                ? common_stats[index - N_ROWS - RECORD_COUNTS]
                : NULL;
-}
-
-const char *metric_help(size_t index)
-{
-    if (index < N_ROWS)
-        return rows[index].help;
-    return index < N_ROWS + RECORD_COUNTS ? "a count" : "a time";
 }

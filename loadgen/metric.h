@@ -6,8 +6,8 @@
  *   [profile:NAME.]RATE         drop_rate, budget_miss, error_rate, answered_fps, ...
  *   fairness, sessions, failed_sessions, ...
  *
- * One table in metric.c says which there are, their units and one sentence each; gates,
- * comparisons, the Prometheus file and the man page use it.
+ * One table in metric.c says which there are, with their units; gates, comparisons and the
+ * Prometheus file use it, and streamload(1) says what each means.
  *
  * A frame that got no word is an infinitely late answer, so percentiles of latency
  * and response may be infinite. Pure. Threads: any.
@@ -48,6 +48,5 @@ void metric_format(struct text *out, double value, enum metric_unit unit);
 /* "37ms", "1%", "0.01", "500": in the metric's own unit. 0 or -EXIT_USAGE. */
 int metric_parse_value(const char *text, enum metric_unit unit, double *out, struct err *e);
 
-/* The names in the table, one per index, for docs and tests; NULL behind the last. */
+/* The names, one per index (of a histogram with its p99); NULL behind the last. */
 const char *metric_name(size_t index);
-const char *metric_help(size_t index);

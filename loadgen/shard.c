@@ -279,7 +279,6 @@ static int open_loop(struct shard *s, struct err *e)
  * those of the last context only (its index of private data is one for all of them). */
 static int open_context(struct shard *s, struct err *e)
 {
-    const struct settings *set = s->load->set;
     void *loops[] = {s->ev};
     s->protocols[0] = (struct lws_protocols){.name = "camera",
                                              .callback = session_on_websocket,
@@ -292,7 +291,7 @@ static int open_context(struct shard *s, struct err *e)
                    (s->load->at.tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
         .foreign_loops = loops,
         .pt_serv_buf_size = SERVICE_BYTES,
-        .client_ssl_ca_filepath = set->cacert,
+        .provided_client_ssl_ctx = s->load->tls,
         .http_proxy_address = "", /* or http_proxy would catch ws://localhost as well */
         .timeout_secs = 15,
         .connect_timeout_secs = 15,
@@ -301,9 +300,7 @@ static int open_context(struct shard *s, struct err *e)
     s->context = lws_create_context(&info);
     s->vhost = s->context ? lws_create_vhost(s->context, &info) : NULL;
     if (!s->vhost)
-        return err_set(e, EXIT_FAILED, "libwebsockets cannot start%s%s",
-                       set->cacert ? "; are there certificates in " : "",
-                       set->cacert ? set->cacert : "");
+        return err_set(e, EXIT_FAILED, "libwebsockets cannot start");
     return 0;
 }
 

@@ -22,7 +22,7 @@ import load_helpers
 from load_helpers import Report, Streamload, load
 
 SCHEMA = json.loads((harness.ROOT / "loadgen" / "report.schema.json").read_text())
-OURS = {"slip", "run_queue", "cpu"}  # what a busy machine does to a run
+PAGE = harness.ROOT / "man" / "streamload.1.in"
 
 
 @pytest.fixture(name="run")
@@ -283,6 +283,7 @@ WRONG = [
     (["run", "--warmup", "20s"], "--warmup"),
     (["run", "--profiles", "/dev/null"], "--profiles"),
     (["run", "a", "b"], "run"),
+    (["run", "wss://localhost:1", "--cacert", "/dev/null"], "--cacert"),
     (["capacity", "--from", "5", "--to", "4"], "--from"),
     (["compare", "a", "b", "c"], "vs"),
     (["nope"], "nope"),
@@ -341,9 +342,9 @@ def other_server_fixture(tmp_path):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_frames_of_several_fragments_go_over_tls_between_pings(other_server, tmp_path, threads):
     folder, port = other_server
+    trust = ["--cacert", folder / "cert.pem"] if threads == 1 else ["--insecure"]
     out = load("run", f"wss://localhost:{port}", "-s", 3, "-d", "2s", "-f", 20, "--size", "200KB",
-               "--fragment", "16KiB", "--cacert", folder / "cert.pem", "--json",
-               tmp_path / "r.json", "--threads", threads)
+               "--fragment", "16KiB", "--json", tmp_path / "r.json", "--threads", threads, *trust)
     n = Report(tmp_path / "r.json").check_ledger()
     assert out.code in (0, 4, 5), out.err
     assert n["sent"] == n["answered"] == 120
@@ -552,7 +553,20 @@ def test_a_frozen_generator_says_so(streamd, tmp_path):
     assert n["latency"]["max_ms"] >= n["slip"]["max_ms"]
 
 
-# ---- the file as others read it
+# ---- what people read
+
+
+def test_the_page_names_every_metric():
+    page = subprocess.run(["mandoc", "-Tascii", "-Owidth=200", PAGE], capture_output=True, text=True,
+                          check=True).stdout
+    page = " ".join(re.sub(".\b", "", page).split())
+    source = (harness.ROOT / "loadgen" / "metric.c").read_text()
+    rows = re.findall(r'^    \{"(\w+)", METRIC_', source, re.M)
+    times = SCHEMA["definitions"]["time_name"]["enum"]
+    counts = [c for c in SCHEMA["definitions"]["counts"]["required"] if not c.startswith("dropped_")]
+    assert len(rows) > 10
+    for name in [*rows, *times, *counts]:
+        assert re.search(rf"\b{name}\b", page), name
 
 
 def test_help_is_of_the_command():

@@ -82,7 +82,6 @@ static void every_metric_of_the_list_is_one(void **state)
     (void)state;
     for (const char *name; (name = metric_name(n)); n++) {
         assert_int_equal(metric_check(name, &m, &e), 0);
-        assert_non_null(metric_help(n));
     }
     assert_true(n > 40);
 }
