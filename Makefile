@@ -9,6 +9,7 @@
 #   make fuzz              every fuzz target for FUZZ_SECONDS=20
 #   make bench-overload    overload beside a server of the usual kind; writes README's tables
 #   make bench-loadgen     streamload beside node's ws and Artillery; writes README's table
+#   make bench-compare     streamload compare on real runs of like and unlike servers
 #   make format clean help
 
 VERSION := 0.1.0
@@ -43,7 +44,7 @@ SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*
               loadgen/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch])
 DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
-.PHONY: bench-overload bench-loadgen all programs units fuzzers pages demo test check unit-check integration-check \
+.PHONY: bench-overload bench-loadgen bench-compare all programs units fuzzers pages demo test check unit-check integration-check \
         valgrind-check fuzz fuzz-run lint format install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -160,6 +161,10 @@ bench-loadgen: programs
 	@tools/deps build bench
 	@mkdir -p build/bench
 	@$(PYTHON) -B tests/bench/loadgen.py --build $B --out build/bench/loadgen.json --into README.md
+
+# Is `streamload compare` right about real runs? About 5 minutes.
+bench-compare: programs
+	@$(PYTHON) -B tests/bench/compare.py --build $B
 
 lint: pages
 	@tools/deps build lint
