@@ -34,6 +34,14 @@ static size_t utf8_len(const unsigned char *s, size_t n)
     return 0;
 }
 
+bool json_is_utf8(const char *bytes, size_t n)
+{
+    size_t i = 0, len = 1;
+    for (; i < n && len; i += len)
+        len = utf8_len((const unsigned char *)bytes + i, n - i);
+    return len > 0;
+}
+
 static void add_escaped(struct text *out, unsigned char c)
 {
     static const char from[] = "\"\\\b\f\n\r\t";

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "loadgen/report_fields.h"
 #include "loadgen/report_json.h"
 
@@ -76,18 +77,35 @@ static int read_short_text(const cJSON *o, const char *key, char *out, size_t ca
     return 0;
 }
 
+/* A text that is one of a few words. */
+static int read_word(const cJSON *o, const char *key, const char *const *words, const char **out,
+                     struct err *e)
+{
+    const char *text = cJSON_GetStringValue(member(o, key));
+    for (; text && *words; words++)
+        if (strcmp(text, *words) == 0) {
+            *out = *words;
+            return 0;
+        }
+    return wrong(e, key);
+}
+
 /* --- the run and its configuration --- */
 
 static int read_run(struct report *r, const cJSON *o, struct err *e)
 {
+    static const char *const ends[] = {"done", "interrupted", "aborted", NULL};
     const cJSON *started = member(o, "started_s");
+    const char *ended;
     int rc = read_text(o, "version", &r->version, e);
     if (rc == 0)
         rc = read_text(o, "url", &r->url, e);
     if (rc == 0)
         rc = read_text(o, "server", &r->server, e);
     if (rc == 0)
-        rc = read_text(o, "ended", &r->ended, e);
+        rc = read_word(o, "ended", ends, &ended, e);
+    if (rc == 0 && !(r->ended = strdup(ended)))
+        rc = no_memory(e);
     if (rc == 0)
         rc = read_u64(o, "duration_us", &r->duration_us, e);
     if (rc == 0)
@@ -168,17 +186,21 @@ static int read_gates(struct report *r, const cJSON *list, struct err *e)
 
 static int read_generators(struct report *r, const cJSON *list, struct err *e)
 {
+    static const char *const waits[] = {"sleep", "spin", NULL};
     const cJSON *o;
     if (!cJSON_IsArray(list) || !list->child)
         return wrong(e, "generators");
     cJSON_ArrayForEach(o, list)
     {
         struct report_generator g = {0};
+        const char *wait;
         int rc = read_fields(o, report_generator_numbers, REPORT_GENERATOR_NUMBERS, &g, e);
         if (rc == 0)
             rc = read_short_text(o, "host", g.host, sizeof g.host, e);
         if (rc == 0)
-            rc = read_short_text(o, "wait", g.wait, sizeof g.wait, e);
+            rc = read_word(o, "wait", waits, &wait, e);
+        if (rc == 0)
+            strcpy(g.wait, wait);
         if (rc == 0 && report_add_generator(r, &g) < 0)
             rc = no_memory(e);
         if (rc < 0)
@@ -374,6 +396,9 @@ static int read_all(struct report *r, const cJSON *o, struct err *e)
 int report_json_read(struct report *r, const char *bytes, size_t n, struct err *e)
 {
     *r = (struct report){0};
+    /* cJSON does not look; and what is not UTF-8 would be written longer than it was read. */
+    if (!json_is_utf8(bytes, n))
+        return err_set(e, EXIT_USAGE, "not JSON: not UTF-8");
     cJSON *o = cJSON_ParseWithLength(bytes, n);
     if (!o)
         return err_set(e, EXIT_USAGE, "not JSON");

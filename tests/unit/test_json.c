@@ -58,6 +58,7 @@ static void strings_are_escaped(void **state)
         struct json j = json_to(&t);
         json_str_n(&j, NULL, rows[i].in, rows[i].n);
         assert_string_equal(bytes, rows[i].out);
+        assert_int_equal(json_is_utf8(rows[i].in, rows[i].n), !strstr(rows[i].out, FFFD));
     }
 }
 

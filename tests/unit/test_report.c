@@ -40,6 +40,31 @@ static void what_is_written_is_read(void **state)
     report_deinit(&b);
 }
 
+/* A byte that is not UTF-8, in a text that would grow past its room when written again; and words
+ * that are none of those a report knows. */
+static void strange_texts_are_refused(void **state)
+{
+    static const struct {
+        const char *was, *is;
+    } rows[] = {{"\"wait\":\"sleep\"", "\"wait\":\"s\xffp\""},
+                {"\"wait\":\"sleep\"", "\"wait\":\"steep\""},
+                {"\"ended\":\"done\"", "\"ended\":\"gone\""}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct report a, b;
+        sample_report(&a, 7, 4, 1);
+        struct text t = json_of(&a);
+        char *at = strstr(t.data, rows[i].was);
+        assert_non_null(at);
+        memset(at, ' ', strlen(rows[i].was));
+        memcpy(at, rows[i].is, strlen(rows[i].is));
+        assert_int_equal(report_json_read(&b, t.data, t.len, NULL), -EXIT_USAGE);
+        report_deinit(&b);
+        text_deinit(&t);
+        report_deinit(&a);
+    }
+}
+
 /* Every prefix of a report, and every report with a byte changed, is refused or read, and
  * nothing worse. */
 static void damage_is_refused(void **state)
@@ -306,6 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(strange_texts_are_refused),
         cmocka_unit_test(damage_is_refused),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(segments_add_up),
