@@ -77,17 +77,14 @@ static int read_short_text(const cJSON *o, const char *key, char *out, size_t ca
     return 0;
 }
 
-/* A text that is one of a few words. */
-static int read_word(const cJSON *o, const char *key, const char *const *words, const char **out,
-                     struct err *e)
+/* The one of a few words that the text is, or NULL. */
+static const char *read_word(const cJSON *o, const char *key, const char *const *words)
 {
     const char *text = cJSON_GetStringValue(member(o, key));
     for (; text && *words; words++)
-        if (strcmp(text, *words) == 0) {
-            *out = *words;
-            return 0;
-        }
-    return wrong(e, key);
+        if (strcmp(text, *words) == 0)
+            return *words;
+    return NULL;
 }
 
 /* --- the run and its configuration --- */
@@ -96,16 +93,13 @@ static int read_run(struct report *r, const cJSON *o, struct err *e)
 {
     static const char *const ends[] = {"done", "interrupted", "aborted", NULL};
     const cJSON *started = member(o, "started_s");
-    const char *ended;
     int rc = read_text(o, "version", &r->version, e);
     if (rc == 0)
         rc = read_text(o, "url", &r->url, e);
     if (rc == 0)
         rc = read_text(o, "server", &r->server, e);
     if (rc == 0)
-        rc = read_word(o, "ended", ends, &ended, e);
-    if (rc == 0 && !(r->ended = strdup(ended)))
-        rc = no_memory(e);
+        rc = read_word(o, "ended", ends) ? read_text(o, "ended", &r->ended, e) : wrong(e, "ended");
     if (rc == 0)
         rc = read_u64(o, "duration_us", &r->duration_us, e);
     if (rc == 0)
@@ -193,13 +187,13 @@ static int read_generators(struct report *r, const cJSON *list, struct err *e)
     cJSON_ArrayForEach(o, list)
     {
         struct report_generator g = {0};
-        const char *wait;
+        const char *wait = read_word(o, "wait", waits);
         int rc = read_fields(o, report_generator_numbers, REPORT_GENERATOR_NUMBERS, &g, e);
         if (rc == 0)
             rc = read_short_text(o, "host", g.host, sizeof g.host, e);
-        if (rc == 0)
-            rc = read_word(o, "wait", waits, &wait, e);
-        if (rc == 0)
+        if (rc == 0 && !wait)
+            rc = wrong(e, "wait");
+        if (wait)
             strcpy(g.wait, wait);
         if (rc == 0 && report_add_generator(r, &g) < 0)
             rc = no_memory(e);
