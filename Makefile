@@ -5,6 +5,7 @@
 #   make test SAN=thread   the same under a sanitizer: address,undefined or thread
 #   make                   build only; make check: test without set-up
 #   make install           to DESTDIR=, PREFIX=/usr/local
+#   make test-vm           streamctl on real V4L2 drivers in a small emulated machine
 #   make lint              clang-format, clang-tidy, cppcheck, mandoc -Tlint
 #   make fuzz              every fuzz target for FUZZ_SECONDS=20
 #   make bench-overload    overload beside a server of the usual kind; writes README's tables
@@ -25,14 +26,14 @@ SANF   := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 FLAGS  := -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. -MMD -MP -pthread $(SANF) \
           -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 LIBS_streamd   := -lwebsockets -lturbojpeg -lcjson -lm
-LIBS_streamctl := -lwebsockets -lturbojpeg -lcurl -lcjson -lm
+LIBS_streamctl := -lwebsockets -lturbojpeg -lcurl -lv4l2 -lcjson -lm
 LIBS_streamload:= -lwebsockets -lssl -lcrypto -lev -lturbojpeg -lcurl -lcjson -lz -lm
-LIBS_all       := -lwebsockets -lssl -lcrypto -lev -lturbojpeg -lcurl -lcjson -lz -lm
+LIBS_all       := -lwebsockets -lssl -lcrypto -lev -lturbojpeg -lcurl -lv4l2 -lcjson -lz -lm
 
 PROGRAMS := streamd streamctl streamload
 common   := $(wildcard common/*.c)
 streamd  := $(wildcard server/*.c server/pipelines/*.c)
-streamctl:= $(wildcard cli/*.c)
+streamctl:= $(wildcard cli/*.c cli/v4l2/*.c)
 streamload := $(wildcard loadgen/*.c)
 sim      := $(wildcard tests/sim/*.c)
 objs      = $(patsubst %.c,$B/%.o,$1)
@@ -40,11 +41,11 @@ parts     = $(filter-out %/main.o,$(call objs,$1))
 UNITS    := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 PAGES    := $(patsubst %.in,$B/%,$(wildcard man/*.in)) $(addprefix $B/,$(wildcard man/*.[178]))
-SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*.[ch] \
-              loadgen/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch])
+SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*.[ch] cli/v4l2/*.[ch] \
+              loadgen/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch] tests/shim/*.c tests/vm/*.c)
 DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
-.PHONY: bench-overload bench-loadgen bench-compare all programs units fuzzers pages demo test check unit-check integration-check \
+.PHONY: test-vm bench-overload bench-loadgen bench-compare all programs units fuzzers pages demo test check unit-check integration-check \
         valgrind-check fuzz fuzz-run lint format install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -58,6 +59,9 @@ $B/%.o: %.c
 	@mkdir -p $(@D)
 	@$(CC) $(FLAGS) $(CFLAGS) -c -o $@ $<
 	$(call DONE,CC)
+
+# Pixels by the million: worth the compiler's vector code.
+$B/cli/raw.o: CFLAGS += -O3
 
 $B/libcommon.a: $(call objs,$(common))
 $B/libstreamd.a: $(call parts,$(streamd))
@@ -124,10 +128,28 @@ unit-check: units
 	        sed "s|^|  TEST  $${t##*/}|"; \
 	done; exit $$failed
 
-integration-check: programs pages
-	@STREAMD=$(abspath $B/streamd) STREAMCTL=$(abspath $B/streamctl) \
+$B/tests/v4l2shim.so: tests/shim/v4l2shim.c
+	@mkdir -p $(@D)
+	@$(CC) $(filter-out -fsanitize=% -MMD -MP,$(FLAGS)) $(CFLAGS) -shared -fPIC -o $@ $<
+	$(call DONE,LD)
+
+integration-check: programs pages $B/tests/v4l2shim.so
+	@V4L2SHIM=$(abspath $B/tests/v4l2shim.so) STREAMD=$(abspath $B/streamd) STREAMCTL=$(abspath $B/streamctl) \
 	    STREAMLOAD=$(abspath $B/streamload) TEST_SLOW=$(if $(SAN),3,1) $(PYTHON) -B -m pytest -q -n 4 \
 	    -p no:cacheprovider tests/integration
+
+# The guest's camera is a program; see tests/vm/.
+$B/tests/fakeuvc: tests/vm/fakeuvc.c
+	@mkdir -p $(@D)
+	@$(CC) $(filter-out -MMD -MP,$(FLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $< -ljpeg
+	$(call DONE,LD)
+
+# Skips itself, and says so, where there is no qemu.
+test-vm:
+	@tools/deps build test
+	@tools/deps vm || true
+	@$(MAKE) --no-print-directory programs $B/tests/fakeuvc
+	@PYTHON=$(PYTHON) tests/vm/test-vm $B
 
 # One session's life under valgrind: no leak, no invalid access.
 valgrind-check: programs

@@ -7,9 +7,13 @@
 #include <string.h>
 
 #include "common/address.h"
+#include "cli/controls.h"
+#include "cli/devices.h"
+#include "cli/dry_run.h"
 #include "cli/options.h"
 #include "cli/pipelines.h"
 #include "cli/probe.h"
+#include "cli/snap.h"
 #include "cli/source.h"
 #include "cli/stream.h"
 
@@ -31,11 +35,18 @@ static int run(const struct settings *set, const struct opt_values *v, struct er
     const char *url = v->n_args > at ? v->args[at] : ADDRESS_DEFAULT;
     switch ((enum command)v->command) {
     case COMMAND_STREAM:
-        return run_stream(set, v->args[0], url, e);
+        return set->dry_run ? dry_run(set, v->args[0], url, e)
+                            : run_stream(set, v->args[0], url, e);
     case COMMAND_PROBE:
         return probe_run(set, url, e);
     case COMMAND_PIPELINES:
         return pipelines_run(set, url, e);
+    case COMMAND_DEVICES:
+        return devices_run(set, e);
+    case COMMAND_CONTROLS:
+        return controls_run(set, v->args[0], e);
+    case COMMAND_SNAP:
+        return snap_run(set, v->args[0], e);
     }
     return EXIT_USAGE;
 }

@@ -4,6 +4,9 @@
 
 #define S          (1u << COMMAND_STREAM)
 #define P          (1u << COMMAND_PROBE)
+#define D          (1u << COMMAND_DEVICES)
+#define C          (1u << COMMAND_CONTROLS)
+#define N          (1u << COMMAND_SNAP)
 #define AT(member) .at = offsetof(struct settings, member)
 
 static const char *const idle_names[] = {"keep", "close", NULL};
@@ -45,7 +48,7 @@ static const struct opt opts[] = {
      .commands = S, AT(min_fps),
      .help = "never lower the rate below F frames per second"},
     {.kind = OPT_FLAG, .name = "no-reconnect", .commands = S, AT(no_reconnect),
-     .help = "end when the server or an HTTP source cannot be reached or is lost"},
+     .help = "end when the server, a camera or an HTTP source cannot be reached or is lost"},
     {.kind = OPT_TIME_US, .name = "answer-timeout", .arg = "TIME", .def = "5s", .min = 10000,
      .max = 3600e6, .commands = S | P, AT(answer_timeout_us),
      .help = "a frame without an answer after TIME is unanswered; connect again when nothing "
@@ -54,20 +57,35 @@ static const struct opt opts[] = {
      .commands = S, AT(idle),
      .help = "keep or close the source while there is no connection"},
     {.kind = OPT_REAL, .name = "source-fps", .arg = "F", .def = "30", .min = 0.01, .max = 1000,
-     .commands = S, AT(source_fps),
+     .commands = S | N, AT(source_fps),
      .help = "play files at F frames per second"},
-    {.kind = OPT_FLAG, .name = "loop", .commands = S, AT(loop),
+    {.kind = OPT_FLAG, .name = "loop", .commands = S | N, AT(loop),
      .help = "play files again and again"},
     {.kind = OPT_TIME_US, .name = "stall", .arg = "TIME", .def = "3s", .min = 100000,
-     .max = 3600e6, .commands = S, AT(stall_us),
-     .help = "open an HTTP source again when it gives no frame for TIME"},
+     .max = 3600e6, .commands = S | N, AT(stall_us),
+     .help = "open a camera or an HTTP source again when it gives no frame for TIME"},
     {.kind = OPT_TIME_US, .name = "poll", .arg = "TIME", .def = "100ms", .min = 1000,
-     .max = 3600e6, .commands = S, AT(poll_us),
+     .max = 3600e6, .commands = S | N, AT(poll_us),
      .help = "ask for a single JPEG over HTTP again after TIME"},
     {.kind = OPT_BYTES, .name = "max-frame", .arg = "BYTES", .def = "16MiB", .min = 1024,
-     .max = 1073741824, .commands = S, AT(max_frame_bytes),
+     .max = 1073741824, .commands = S | N, AT(max_frame_bytes),
      .help = "a larger picture from the source is broken"},
-    {.kind = OPT_TEXT, .name = "netrc", .arg = "FILE", .commands = S, AT(netrc),
+    {.kind = OPT_FLAG, .name = "strict", .commands = S | N, AT(strict),
+     .help = "refuse a camera that does not give exactly the size, rate and format asked for"},
+    {.kind = OPT_FLAG, .name = "allow-truncated", .commands = S | N, AT(allow_truncated),
+     .help = "send a camera's JPEGs that have no end, with one put on"},
+    {.kind = OPT_FLAG, .name = "libv4l2", .commands = S | D | N, AT(libv4l2),
+     .help = "let libv4l2 convert formats of cameras that are not known here"},
+    {.kind = OPT_FLAG, .name = "dry-run", .commands = S, AT(dry_run),
+     .help = "tell what would be used, camera and mode, and end"},
+    {.kind = OPT_TEXT, .letter = 'o', .name = "output", .arg = "FILE", .commands = N, AT(output),
+     .help = "write the picture to FILE; -: to standard output"},
+    {.kind = OPT_COUNT, .name = "skip", .arg = "N", .def = "0", .min = 0, .max = 1000000,
+     .commands = N, AT(skip),
+     .help = "leave out the first N pictures: many cameras' are dark"},
+    {.kind = OPT_LIST, .name = "set", .arg = "NAME=VALUE,...", .commands = C, AT(set),
+     .help = "change these controls of the camera"},
+    {.kind = OPT_TEXT, .name = "netrc", .arg = "FILE", .commands = S | N, AT(netrc),
      .help = "take the source's user and password from FILE"},
     {.kind = OPT_TEXT, .name = "cacert", .arg = "FILE", AT(cacert),
      .help = "trust the certificates in FILE, for the source and the server"},
@@ -88,6 +106,9 @@ static const struct opt_command commands[] = {
                         2},
     [COMMAND_PROBE] = {"probe", "[URL]", "measure where the milliseconds go", 0, 1},
     [COMMAND_PIPELINES] = {"pipelines", "[URL]", "list the server's pipelines", 0, 1},
+    [COMMAND_DEVICES] = {"devices", "", "list this machine's cameras and what they can do", 0, 0},
+    [COMMAND_CONTROLS] = {"controls", "CAMERA", "show and set a camera's controls", 1, 1},
+    [COMMAND_SNAP] = {"snap", "SOURCE", "take one picture", 1, 1},
 };
 
 const struct opt_program streamctl_program = {
@@ -103,6 +124,7 @@ const struct opt_program streamctl_program = {
         "\n"
         "Examples:\n"
         "  streamctl stream test:\n"
+        "  streamctl stream /dev/video0,size=1280x720 --pipeline motion | jq -c .result\n"
         "  streamctl stream http://camera/video.mjpeg gpu-box:8000 --pipeline motion --fps 10\n"
         "  ffmpeg -re -i street.mp4 -f mjpeg - | streamctl stream - | jq -c .result\n"
         "  streamctl probe gpu-box:8000 --pipeline motion --budget 37ms\n",
@@ -120,6 +142,9 @@ struct source_options settings_source_options(const struct settings *set)
         .cacert = set->cacert,
         .insecure = set->insecure,
         .poll_us = set->poll_us,
+        .strict = set->strict,
+        .allow_truncated = set->allow_truncated,
+        .libv4l2 = set->libv4l2,
     };
 }
 
@@ -135,7 +160,9 @@ int settings_adapt_options(const struct settings *set, const char *source, struc
         .size = lowers && (set->adapt == ADAPT_SIZE || set->adapt == ADAPT_ALL),
         .as_they_come = !source_test.matches(source),
     };
-    if ((!o->quality && !o->size) || !o->as_they_come || set->reencode)
+    /* whether a camera's pictures come encoded is known only when it is open */
+    bool may_be_raw = !o->as_they_come || source_find(source) == &source_v4l2;
+    if ((!o->quality && !o->size) || may_be_raw || set->reencode)
         return 0;
     return err_set(e, EXIT_USAGE,
                    "--adapt %s: this source's pictures come encoded; allow to encode them again "

@@ -11,7 +11,14 @@
 #include "cli/source.h"
 #include "common/opt.h"
 
-enum command { COMMAND_STREAM, COMMAND_PROBE, COMMAND_PIPELINES };
+enum command {
+    COMMAND_STREAM,
+    COMMAND_PROBE,
+    COMMAND_PIPELINES,
+    COMMAND_DEVICES,
+    COMMAND_CONTROLS,
+    COMMAND_SNAP
+};
 enum idle { IDLE_KEEP, IDLE_CLOSE };
 enum adapt_what { ADAPT_FPS, ADAPT_QUALITY, ADAPT_SIZE, ADAPT_ALL };
 
@@ -21,11 +28,15 @@ struct settings {
     uint64_t skip_frames, in_flight, count;
     uint64_t duration_us, budget_us, answer_timeout_us;
     uint64_t stall_us, poll_us, max_frame_bytes;
-    bool no_adapt, no_reconnect, quiet, loop, insecure, json, reencode;
-    int adapt; /* enum adapt_what */
-    int idle;  /* enum idle */
-    int color; /* enum term_color */
+    bool no_adapt, no_reconnect, quiet, loop, insecure, json, reencode, dry_run;
+    bool strict, allow_truncated, libv4l2; /* cameras */
+    int adapt;                             /* enum adapt_what */
+    int idle;                              /* enum idle */
+    int color;                             /* enum term_color */
     const char *netrc, *cacert;
+    uint64_t skip;       /* snap */
+    const char *output;  /* snap; NULL: standard output */
+    struct opt_list set; /* controls; empty: only show */
 };
 
 extern const struct opt_program streamctl_program;

@@ -82,6 +82,36 @@ void output_start(struct output *o, const char *source, const char *url, const c
     end(o, &j);
 }
 
+static void add_mode(struct json *j, const char *format, unsigned width, unsigned height,
+                     double fps)
+{
+    if (*format)
+        json_str(j, "format", format);
+    if (width) {
+        json_u64(j, "width", width);
+        json_u64(j, "height", height);
+    }
+    if (fps > 0)
+        json_num(j, "fps", fps, 3);
+}
+
+void output_source(struct output *o, const struct source_facts *f)
+{
+    struct json j = begin(o, "source");
+    json_str(&j, "device", f->device);
+    json_str(&j, "card", f->card);
+    json_str(&j, "bus", f->bus);
+    if (*f->serial)
+        json_str(&j, "serial", f->serial);
+    add_mode(&j, f->format, f->width, f->height, f->fps);
+    json_object_begin(&j, "asked");
+    add_mode(&j, f->asked_format, f->asked_width, f->asked_height, f->asked_fps);
+    json_object_end(&j);
+    if (*f->stamp)
+        json_str(&j, "stamp", f->stamp);
+    end(o, &j);
+}
+
 void output_connected(struct output *o, double connect_ms)
 {
     struct json j = begin(o, "connected");
@@ -208,6 +238,14 @@ static void add_ledger(struct json *j, const struct ledger *l)
     json_u64(j, "unanswered", l->unanswered);
 }
 
+static void add_broken(struct json *j, const struct tally *t)
+{
+    json_object_begin(j, "broken_by");
+    for (size_t i = 0; i < TALLY_BROKEN_KINDS && t->broken_kind[i].why; i++)
+        json_u64(j, t->broken_kind[i].why, t->broken_kind[i].n);
+    json_object_end(j);
+}
+
 static void add_rates(struct json *j, const struct ledger *l, double duration_s)
 {
     double per = duration_s > 0.0 ? 1.0 / duration_s : 0.0;
@@ -227,6 +265,8 @@ void output_end(struct output *o, const struct output_end *e)
     add_ledger(&j, &t->ledger);
     add_rates(&j, &t->ledger, e->duration_s);
     json_num(&j, "budget_ms", (double)e->budget_us / 1000.0, 3);
+    add_broken(&j, t);
+    json_u64(&j, "device_lost", t->device_lost);
     json_u64(&j, "late", t->late);
     json_u64(&j, "slow_downs", t->slow_downs);
     json_u64(&j, "reconnects", t->reconnects);

@@ -13,6 +13,7 @@
 
 #include "cli/flight.h"
 #include "cli/ladder.h"
+#include "cli/source.h"
 #include "cli/tally.h"
 #include "common/proto.h"
 #include "common/text.h"
@@ -36,6 +37,8 @@ void output_deinit(struct output *o);
 
 /* source: without credentials. */
 void output_start(struct output *o, const char *source, const char *url, const char *pipeline);
+/* What a camera gives. */
+void output_source(struct output *o, const struct source_facts *f);
 void output_connected(struct output *o, double connect_ms);
 /* retry_us 0: it is not tried again. */
 void output_disconnected(struct output *o, const char *why, uint64_t retry_us);

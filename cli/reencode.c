@@ -86,25 +86,22 @@ static size_t encode(struct reencode *r, const struct picture *p, const struct s
     return n_bytes;
 }
 
-struct picture *reencode_picture(struct reencode *r, struct picture *p, unsigned quality,
+struct picture *reencode_picture(struct reencode *r, const struct picture *p, unsigned quality,
                                  unsigned halvings)
 {
     struct shape s;
     if (quality == 0 || !have_handles(r) || !read_shape(r, p, &s))
-        return p;
+        return NULL;
     while (is_too_small(&s, halvings))
         halvings--;
     scale(&s, halvings);
     size_t n_bytes = have_room(r, &s) ? encode(r, p, &s, quality) : 0;
     if (n_bytes == 0 || n_bytes >= p->n_bytes)
-        return p;
-    struct picture *smaller = picture_new(r->jpeg, n_bytes, p->captured_us);
+        return NULL;
+    struct picture *smaller = picture_made_of(p, r->jpeg, n_bytes);
     if (!smaller)
-        return p;
-    smaller->captured_wall_s = p->captured_wall_s;
-    smaller->index = p->index;
+        return NULL;
     smaller->quality = quality;
     smaller->halvings = halvings;
-    picture_free(p);
     return smaller;
 }

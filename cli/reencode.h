@@ -27,7 +27,7 @@ struct reencode {            /* all zero is valid; nothing is allocated before t
 
 void reencode_deinit(struct reencode *r);
 
-/* Takes p; gives it back, or a new picture in its place (quality and halvings of the
- * one that is given say which). quality 0: nothing is done. */
-struct picture *reencode_picture(struct reencode *r, struct picture *p, unsigned quality,
+/* A new picture in the place of p (its quality and halvings say which), or NULL: p is to be
+ * sent as it is. quality 0: always NULL. */
+struct picture *reencode_picture(struct reencode *r, const struct picture *p, unsigned quality,
                                  unsigned halvings);

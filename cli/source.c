@@ -5,33 +5,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/clock.h"
 #include "common/text.h"
 
 const struct source_kind *const source_kinds[] = {
-    &source_http, &source_test, &source_stdin, &source_file, NULL,
+    &source_http, &source_test, &source_stdin, &source_v4l2, &source_file, NULL,
 };
-
-struct picture *picture_new(const void *bytes, size_t n_bytes, uint64_t captured_us)
-{
-    struct picture *p = malloc(sizeof *p + PICTURE_HEADROOM + n_bytes);
-    if (!p)
-        return NULL;
-    *p = (struct picture){
-        .captured_us = captured_us,
-        .captured_wall_s = clock_wall_s(),
-        .n_bytes = n_bytes,
-        .bytes = (uint8_t *)(p + 1) + PICTURE_HEADROOM,
-    };
-    if (n_bytes)
-        memcpy(p->bytes, bytes, n_bytes);
-    return p;
-}
-
-void picture_free(struct picture *p)
-{
-    free(p);
-}
 
 bool source_set_encoding(struct source *s, unsigned quality, unsigned halvings)
 {
@@ -41,7 +19,7 @@ bool source_set_encoding(struct source *s, unsigned quality, unsigned halvings)
     return true;
 }
 
-static int no_kind(const char *spec, struct err *e)
+int source_unknown(const char *spec, struct err *e)
 {
     char shown[128], known[256];
     struct text list = text_fixed(known, sizeof known);
@@ -54,14 +32,20 @@ static int no_kind(const char *spec, struct err *e)
                    shown, known);
 }
 
+const struct source_kind *source_find(const char *spec)
+{
+    for (const struct source_kind *const *k = source_kinds; *k; k++)
+        if ((*k)->matches(spec))
+            return *k;
+    return NULL;
+}
+
 int source_open(struct source **out, const char *spec, const struct source_options *o,
                 struct loop *l, const struct source_sink *sink, struct err *e)
 {
+    const struct source_kind *kind = source_find(spec);
     *out = NULL;
-    for (const struct source_kind *const *k = source_kinds; *k; k++)
-        if ((*k)->matches(spec))
-            return (*k)->open(out, spec, o, l, sink, e);
-    return no_kind(spec, e);
+    return kind ? kind->open(out, spec, o, l, sink, e) : source_unknown(spec, e);
 }
 
 void source_close(struct source *s)
@@ -119,7 +103,7 @@ static void add_query(struct text *t, const char *query)
  * a URL whose scheme was forgotten. */
 static bool is_plain(const char *spec)
 {
-    return *spec == '/' || *spec == '.' || source_test.matches(spec);
+    return *spec == '/' || *spec == '.' || source_test.matches(spec) || source_v4l2.matches(spec);
 }
 
 /* Behind "http://", or all of it. */

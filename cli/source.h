@@ -1,7 +1,7 @@
 /* source.h - where frames come from: the seam every kind of source stands behind.
  *
  * A source runs at full speed, always, and never waits for anybody downstream:
- * it hands each complete JPEG to its sink the moment it has it. Pacing,
+ * it hands each complete picture to its sink the moment it has it. Pacing,
  * skipping and dropping are the sink's business. Sources live in the event
  * loop (common/loop.h) and never block it.
  *
@@ -14,31 +14,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli/picture.h"
 #include "common/err.h"
 #include "common/loop.h"
 
-/* Room in front of every picture, for what the link puts there (the WebSocket
- * header of libwebsockets, the 16-byte frame header), so nobody copies it. */
-#define PICTURE_HEADROOM 64
-
-struct picture {
-    uint64_t captured_us;   /* monotonic: when the last byte was there */
-    double captured_wall_s; /* Unix seconds, for people */
-    uint64_t index;         /* counts what the source gave, from 0 */
-    unsigned quality;       /* of the JPEG, when it was encoded here; 0: as it came */
-    unsigned halvings;      /* 1, 2: its sides are 1/2, 1/4 of what the source gives */
-    size_t n_bytes;
-    uint8_t *bytes; /* n_bytes of JPEG; PICTURE_HEADROOM writable bytes before it */
+/* What a camera gives, and what was asked of it. Texts are borrowed for the call. */
+struct source_facts {
+    const char *device, *card, *bus, *serial; /* serial "" when there is none */
+    const char *format;                       /* "MJPG", "YUYV", ... */
+    unsigned width, height;
+    double fps;               /* 0: it does not say */
+    const char *asked_format; /* "" when it was left to us; numbers are 0 then */
+    unsigned asked_width, asked_height;
+    double asked_fps;
+    const char *stamp; /* of a picture: "exposure", "end" (of the frame), "arrival" */
 };
-
-/* Copies n_bytes; NULL: out of memory. */
-struct picture *picture_new(const void *bytes, size_t n_bytes, uint64_t captured_us);
-void picture_free(struct picture *p); /* NULL is fine */
 
 /* What a source tells. Any of them may call source_close. */
 struct source_sink {
     void *ctx;
     void (*on_picture)(void *ctx, struct picture *p); /* takes p */
+    /* Pictures there were and will not come: n_older whole ones in whose place the next one
+     * comes, n_lost that the camera's driver dropped. NULL: nobody wants to know. */
+    void (*on_missed)(void *ctx, uint64_t n_older, uint64_t n_lost);
+    /* A camera was set up, again perhaps. NULL: nobody wants to know. */
+    void (*on_facts)(void *ctx, const struct source_facts *f);
     /* Something was seen that should have been a picture and is not (truncated, too
      * large, not a JPEG); why is one or two words. Counted as `broken`. */
     void (*on_broken)(void *ctx, const char *why);
@@ -52,13 +52,16 @@ struct source_sink {
 struct source_options {
     double fps;               /* directories, files: pace them at this rate; 0: 30 */
     bool loop;                /* files: start again at the end */
-    uint64_t stall_us;        /* no frame for this long: reopen (http) */
+    uint64_t stall_us;        /* no frame for this long: reopen (http, cameras) */
     size_t picture_bytes_max; /* larger ones are broken */
-    bool reconnect;           /* http: reopen with back-off when it ends or stalls */
+    bool reconnect;           /* http, cameras: reopen when it ends or stalls */
     const char *netrc;        /* file with credentials, or NULL */
     const char *cacert;       /* file with CA certificates, or NULL */
     bool insecure;            /* do not verify the peer */
     uint64_t poll_us;         /* http: a single JPEG is asked for again this often */
+    bool strict;              /* cameras: refuse a difference to what is asked for */
+    bool allow_truncated;     /* cameras: take JPEGs without an end */
+    bool libv4l2;             /* cameras: let libv4l2 convert odd formats */
 };
 
 struct source;
@@ -73,7 +76,11 @@ struct source_kind {
 
 /* All kinds, first match wins, NULL-terminated. */
 extern const struct source_kind *const source_kinds[];
-extern const struct source_kind source_http, source_file, source_stdin, source_test;
+extern const struct source_kind source_http, source_file, source_stdin, source_test, source_v4l2;
+
+/* The kind that takes this text, or NULL; and the error for when none does. */
+const struct source_kind *source_find(const char *spec);
+int source_unknown(const char *spec, struct err *e);
 
 /* Finds the kind and opens it. 0; -EXIT_USAGE: no kind takes this text, or its
  * options are wrong; -EXIT_UNREACHABLE: there, but cannot be opened. Nothing is

@@ -49,6 +49,19 @@ void source_out_bytes(struct source_out *o, const uint8_t *bytes, size_t n)
         source_out_broken(o, "no memory");
 }
 
+void source_out_missed(struct source_out *o, uint64_t n_older, uint64_t n_lost)
+{
+    o->n_pictures += n_older;
+    if (!o->silent && o->sink.on_missed && (n_older || n_lost))
+        o->sink.on_missed(o->sink.ctx, n_older, n_lost);
+}
+
+void source_out_facts(struct source_out *o, const struct source_facts *f)
+{
+    if (!o->silent && o->sink.on_facts)
+        o->sink.on_facts(o->sink.ctx, f);
+}
+
 void source_out_broken(struct source_out *o, const char *why)
 {
     if (!o->silent)

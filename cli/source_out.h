@@ -36,6 +36,8 @@ void source_out_release(struct source_out *o);
 void source_out_picture(struct source_out *o, struct picture *p);
 /* The same from n borrowed bytes, captured now. */
 void source_out_bytes(struct source_out *o, const uint8_t *bytes, size_t n);
+void source_out_missed(struct source_out *o, uint64_t n_older, uint64_t n_lost);
+void source_out_facts(struct source_out *o, const struct source_facts *f);
 void source_out_broken(struct source_out *o, const char *why);
 void source_out_note(struct source_out *o, const char *sentence);
 /* The last thing a source tells. why may be NULL when rc is 0. */

@@ -1,15 +1,16 @@
 #include "cli/stream.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/adapt.h"
+#include "cli/encoder.h"
 #include "cli/engine.h"
 #include "cli/flight.h"
 #include "cli/link.h"
 #include "cli/output.h"
-#include "cli/reencode.h"
 #include "cli/source.h"
 #include "cli/status.h"
 #include "cli/summary.h"
@@ -21,6 +22,7 @@
 #define ERROR_WAIT_US     2000000u /* from an error message to the close that follows it */
 #define CLOSE_WAIT_US     500000u
 #define STATS_EVERY       50
+#define ENCODE_THREADS    2 /* more would keep more of a camera's few buffers */
 
 enum stage {
     STAGE_STREAMING,
@@ -36,9 +38,10 @@ struct stream {
     struct engine engine;
     struct link link;
     struct source *source;
-    struct picture *held; /* the newest frame that is due and not sent yet */
+    struct picture *held;    /* the newest frame that is due and neither sent nor in the encoder */
+    struct picture *encoded; /* back from it, and not sent yet */
+    struct encoder *encoder;
     struct adapt adapt;
-    struct reencode reencode;
     struct flight flight;
     struct ladder_rung sent_as; /* the last frame */
     struct tally tally;
@@ -54,13 +57,25 @@ struct stream {
 
 /* --- the end --- */
 
+static void drop(struct stream *s, struct picture **p)
+{
+    if (!*p)
+        return;
+    picture_free(*p);
+    *p = NULL;
+    s->tally.ledger.replaced++;
+}
+
 static void drop_held(struct stream *s)
 {
-    if (!s->held)
-        return;
-    picture_free(s->held);
-    s->held = NULL;
-    s->tally.ledger.replaced++;
+    drop(s, &s->encoded);
+    drop(s, &s->held);
+}
+
+/* Frames on their way to the link. */
+static unsigned n_waiting(const struct stream *s)
+{
+    return encoder_count(s->encoder) + (s->encoded != NULL) + (s->held != NULL);
 }
 
 static void close_source(struct stream *s)
@@ -71,7 +86,10 @@ static void close_source(struct stream *s)
 
 static void be_over(struct stream *s)
 {
+    if (s->stage == STAGE_OVER)
+        return;
     drop_held(s);
+    s->tally.ledger.replaced += encoder_count(s->encoder); /* freed with the encoder */
     s->tally.ledger.unanswered += flight_clear(&s->flight);
     s->stage = STAGE_OVER;
     engine_stop(&s->engine);
@@ -105,7 +123,7 @@ static void begin_close(struct stream *s)
 
 static void close_when_drained(struct stream *s)
 {
-    if (s->stage == STAGE_DRAINING && s->flight.n == 0 && !s->held)
+    if (s->stage == STAGE_DRAINING && s->flight.n == 0 && n_waiting(s) == 0)
         begin_close(s);
 }
 
@@ -174,20 +192,14 @@ static void stop_if_unread(struct stream *s)
 
 /* --- frames on their way out --- */
 
-static void send_held(struct stream *s)
+static void send_picture(struct stream *s, struct picture *p)
 {
-    struct picture *p = s->held;
-    if (s->set->reencode && !p->quality) {
-        struct ladder_rung rung = ladder_now(&s->adapt.ladder);
-        p = reencode_picture(&s->reencode, p, rung.quality, rung.halvings);
-    }
     uint64_t now_us = clock_now_us();
     struct flight_frame frame = {.source_index = p->index,
                                  .captured_us = p->captured_us,
                                  .captured_wall_s = p->captured_wall_s,
                                  .halvings = p->halvings,
                                  .sent_us = now_us};
-    s->held = NULL;
     s->tally.ledger.sent++;
     s->tally.sent_bytes += p->n_bytes;
     s->sent_as = (struct ladder_rung){p->quality, p->halvings};
@@ -198,15 +210,70 @@ static void send_held(struct stream *s)
         finish(s, "count", EXIT_DONE, s->set->answer_timeout_us);
 }
 
-/* The one place where frames leave. */
+/* While pictures are in the encoder others go the same way: so their order stays. */
+static bool needs_encoding(const struct stream *s, const struct picture *p)
+{
+    bool again = s->set->reencode && !p->quality && ladder_now(&s->adapt.ladder).quality;
+    return p->raw.fourcc || again || encoder_count(s->encoder);
+}
+
+static void encode_held(struct stream *s)
+{
+    struct err e;
+    struct picture *p = s->held;
+    struct ladder_rung rung = ladder_now(&s->adapt.ladder);
+    bool again = s->set->reencode || p->raw.fourcc;
+    uint64_t begun = s->tally.ledger.sent + encoder_count(s->encoder);
+    if (!encoder_has_room(s->encoder) || (s->set->count && begun >= s->set->count))
+        return;
+    s->held = NULL;
+    if (encoder_put(s->encoder, p, again ? rung.quality : 0, again ? rung.halvings : 0, &e) == 0)
+        return;
+    s->tally.ledger.replaced++;
+    term_fail(&s->term, "%s", e.text);
+    fail(s, "encoder_failed", EXIT_FAILED);
+}
+
+/* The one place where frames leave. What was encoded goes first; what needs encoding begins only
+ * when it could be sent, so that it is the newest there is. */
 static void send_if_possible(struct stream *s)
 {
-    if (!s->held || s->told_error || s->stage > STAGE_DRAINING || !flight_has_room(&s->flight))
+    struct picture **next = s->encoded ? &s->encoded : &s->held, *p = *next;
+    unsigned n_ahead = encoder_count(s->encoder);
+    if (!p || s->told_error || s->stage > STAGE_DRAINING || s->flight.n + n_ahead >= s->flight.max)
         return;
-    if (link_has_room(&s->link))
-        send_held(s);
-    else
+    if (!link_has_room(&s->link)) {
         link_wait_for_room(&s->link);
+    } else if (next == &s->held && needs_encoding(s, p)) {
+        encode_held(s);
+    } else {
+        *next = NULL;
+        send_picture(s, p);
+    }
+}
+
+static void on_encoded(void *ctx, struct picture *p)
+{
+    struct stream *s = ctx;
+    if (s->stage == STAGE_OVER) { /* counted when it ended */
+        picture_free(p);
+        return;
+    }
+    drop(s, &s->encoded);
+    s->encoded = p;
+    send_if_possible(s);
+    send_if_possible(s); /* the one that waited for a thread */
+    close_when_drained(s);
+}
+
+static void on_not_encoded(void *ctx, const char *why)
+{
+    struct stream *s = ctx;
+    if (s->stage == STAGE_OVER)
+        return;
+    s->tally.ledger.replaced++;
+    term_fail(&s->term, "a picture cannot be encoded: %s", why);
+    fail(s, "encoder_failed", EXIT_FAILED);
 }
 
 static void on_room(void *ctx)
@@ -251,8 +318,35 @@ static void on_picture(void *ctx, struct picture *p)
 static void on_broken(void *ctx, const char *why)
 {
     struct stream *s = ctx;
-    if (s->tally.ledger.broken++ == 0)
+    if (tally_broken(&s->tally, why) == 0)
         output_warning(&s->output, "broken_frame", why);
+    stop_if_unread(s);
+}
+
+static void on_missed(void *ctx, uint64_t n_older, uint64_t n_lost)
+{
+    struct stream *s = ctx;
+    s->tally.ledger.read += n_older;
+    s->tally.ledger.replaced += n_older;
+    s->tally.device_lost += n_lost;
+}
+
+/* What was asked for is only told beside what is given when that is something else. */
+static void on_facts(void *ctx, const struct source_facts *f)
+{
+    struct stream *s = ctx;
+    char asked[64] = "";
+    struct text t = text_fixed(asked, sizeof asked);
+    if (*f->asked_format && strcmp(f->asked_format, f->format) != 0)
+        text_addf(&t, " %s", f->asked_format);
+    if (f->asked_width && (f->asked_width != f->width || f->asked_height != f->height))
+        text_addf(&t, " %ux%u", f->asked_width, f->asked_height);
+    if (f->asked_fps > 0 && f->fps > 0 && fabs(f->asked_fps - f->fps) > 0.01)
+        text_addf(&t, " %.4g fps", f->asked_fps);
+    term_say(&s->term, "%s (%s): %s %ux%u at %.4g fps%s%s%s", f->card, f->device, f->format,
+             f->width, f->height, f->fps, asked[0] ? " (asked for:" : "", asked,
+             asked[0] ? ")" : "");
+    output_source(&s->output, f);
     stop_if_unread(s);
 }
 
@@ -279,6 +373,8 @@ static int open_source(struct stream *s, struct err *e)
     struct source_options o = settings_source_options(s->set);
     struct source_sink sink = {.ctx = s,
                                .on_picture = on_picture,
+                               .on_missed = on_missed,
+                               .on_facts = on_facts,
                                .on_broken = on_broken,
                                .on_note = on_note,
                                .on_end = on_source_end};
@@ -522,6 +618,12 @@ static void init_parts(struct stream *s)
     engine_on_signal(&s->engine, on_signal, s);
 }
 
+static int open_encoder(struct stream *s, struct err *e)
+{
+    struct encoder_sink sink = {.ctx = s, .on_encoded = on_encoded, .on_failed = on_not_encoded};
+    return encoder_open(&s->encoder, ENCODE_THREADS, &s->engine.loop, &sink, e);
+}
+
 static void begin(struct stream *s, const struct address *at)
 {
     struct link_options o = {.at = *at, .pipeline = s->set->pipeline, .insecure = s->set->insecure};
@@ -595,8 +697,9 @@ int stream_run(const struct settings *set, const char *source, const char *url, 
     source_display(source, s.source_text, sizeof s.source_text);
     adapt_init(&s.adapt, &adapt);
     init_parts(&s);
-    int code = run(&s, &at);
-    reencode_deinit(&s.reencode);
+    rc = open_encoder(&s, e);
+    int code = rc < 0 ? -rc : run(&s, &at);
+    encoder_close(s.encoder);
     output_deinit(&s.output);
     engine_deinit(&s.engine);
     return code;

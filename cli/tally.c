@@ -1,5 +1,7 @@
 #include "cli/tally.h"
 
+#include <string.h>
+
 #define RECENT_US 5000000u
 
 bool ledger_is_balanced(const struct ledger *l)
@@ -12,6 +14,17 @@ double ledger_drop_rate(const struct ledger *l)
 {
     uint64_t settled = l->answered + l->dropped + l->unanswered;
     return settled ? (double)l->dropped / (double)settled : 0.0;
+}
+
+uint64_t tally_broken(struct tally *t, const char *why)
+{
+    struct broken_kind *k = t->broken_kind;
+    while (k < &t->broken_kind[TALLY_BROKEN_KINDS - 1] && k->why && strcmp(k->why, why) != 0)
+        k++;
+    if (!k->why)
+        k->why = why;
+    k->n++;
+    return t->ledger.broken++;
 }
 
 void tally_answer(struct tally *t, uint64_t latency_us, uint64_t age_us, uint64_t now_us)

@@ -20,7 +20,7 @@ struct ledger {
     uint64_t broken;    /* seen, but not a whole picture */
     uint64_t skipped;   /* by --skip-frames */
     uint64_t paced_out; /* not due */
-    uint64_t replaced;  /* due, but a newer frame or the end came before there was room */
+    uint64_t replaced;  /* due, but a newer frame or the end came before it could be sent */
     uint64_t sent;
     uint64_t answered;
     uint64_t dropped;    /* by the server, which said so */
@@ -28,15 +28,22 @@ struct ledger {
 };
 
 /* Nothing lost, nothing counted twice. True at the end and, but for what is in
- * flight and the one frame that waits, at any moment. */
+ * flight, in the encoder or waits, at any moment. */
 bool ledger_is_balanced(const struct ledger *l);
 
 /* Share of the settled frames that were dropped; 0 while there are none. */
 double ledger_drop_rate(const struct ledger *l);
 
+#define TALLY_BROKEN_KINDS 12 /* any more are counted under the last */
+
 struct tally {
     struct ledger ledger;
-    uint64_t late; /* answered, but older than the budget */
+    struct broken_kind { /* of ledger.broken, by what was wrong */
+        const char *why;
+        uint64_t n;
+    } broken_kind[TALLY_BROKEN_KINDS]; /* the first without `why` ends them */
+    uint64_t device_lost;              /* dropped by the camera's driver before we saw them */
+    uint64_t late;                     /* answered, but older than the budget */
     uint64_t slow_downs, reconnects;
     uint64_t odd_messages; /* not understood, or about no frame in flight */
     uint64_t sent_bytes;
@@ -47,6 +54,9 @@ struct tally {
     uint64_t recent_since_us;
     struct rate read_rate, answer_rate;
 };
+
+/* Something was no picture. why stays valid: a constant. Gives how many there were before. */
+uint64_t tally_broken(struct tally *t, const char *why);
 
 void tally_answer(struct tally *t, uint64_t latency_us, uint64_t age_us, uint64_t now_us);
 

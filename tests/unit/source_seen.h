@@ -118,7 +118,11 @@ static inline int tear_down(void **state)
 
 static inline int open_source(struct seen *s, const char *spec)
 {
-    struct source_sink sink = {s, on_picture, on_broken, on_note, on_end};
+    struct source_sink sink = {.ctx = s,
+                               .on_picture = on_picture,
+                               .on_broken = on_broken,
+                               .on_note = on_note,
+                               .on_end = on_end};
     int rc = source_open(&s->source, spec, &s->options, &s->loop, &sink, &s->why);
     assert_int_equal(s->n_pictures + s->n_broken + s->n_notes + s->n_ends, 0);
     return rc;
