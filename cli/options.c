@@ -76,6 +76,8 @@ static const struct opt opts[] = {
      .help = "send a camera's JPEGs that have no end, with one put on"},
     {.kind = OPT_FLAG, .name = "libv4l2", .commands = S | D | N, AT(libv4l2),
      .help = "let libv4l2 convert formats of cameras that are not known here"},
+    {.kind = OPT_FLAG, .name = "preview", .commands = S, AT(preview),
+     .help = "draw the pictures in the terminal, with what the server found in them"},
     {.kind = OPT_FLAG, .name = "dry-run", .commands = S, AT(dry_run),
      .help = "tell what would be used, camera and mode, and end"},
     {.kind = OPT_TEXT, .letter = 'o', .name = "output", .arg = "FILE", .commands = N, AT(output),

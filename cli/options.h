@@ -29,6 +29,7 @@ struct settings {
     uint64_t duration_us, budget_us, answer_timeout_us;
     uint64_t stall_us, poll_us, max_frame_bytes;
     bool no_adapt, no_reconnect, quiet, loop, insecure, json, reencode, dry_run;
+    bool preview;
     bool strict, allow_truncated, libv4l2; /* cameras */
     int adapt;                             /* enum adapt_what */
     int idle;                              /* enum idle */

@@ -11,6 +11,7 @@
 #include "cli/flight.h"
 #include "cli/link.h"
 #include "cli/output.h"
+#include "cli/preview.h"
 #include "cli/source.h"
 #include "cli/status.h"
 #include "cli/summary.h"
@@ -47,6 +48,7 @@ struct stream {
     struct tally tally;
     struct output output;
     struct term term;
+    struct preview *preview; /* NULL: none is wanted */
     enum stage stage;
     int exit_code;
     const char *reason; /* of the end, one word */
@@ -217,6 +219,13 @@ static bool needs_encoding(const struct stream *s, const struct picture *p)
     return p->raw.fourcc || again || encoder_count(s->encoder);
 }
 
+/* A JPEG is shown when it is there, a raw one when it was encoded. */
+static void show_picture(struct stream *s, const struct picture *p)
+{
+    if (!p->raw.fourcc)
+        preview_offer(s->preview, p);
+}
+
 static void encode_held(struct stream *s)
 {
     struct err e;
@@ -261,6 +270,7 @@ static void on_encoded(void *ctx, struct picture *p)
     }
     drop(s, &s->encoded);
     s->encoded = p;
+    show_picture(s, p);
     send_if_possible(s);
     send_if_possible(s); /* the one that waited for a thread */
     close_when_drained(s);
@@ -302,6 +312,7 @@ static void on_picture(void *ctx, struct picture *p)
     struct stream *s = ctx;
     struct ledger *l = &s->tally.ledger;
     uint64_t now_us = clock_now_us();
+    show_picture(s, p);
     p->index = l->read++;
     rate_add(&s->tally.read_rate, now_us);
     if (!pace_is_candidate(&s->adapt.pace, p->index)) {
@@ -397,6 +408,7 @@ static void on_result(struct stream *s, const struct output_answer *a, uint64_t 
     tally_answer(&s->tally, a->latency_us, a->age_us, now_us);
     s->tally.late += a->age_us > s->set->budget_us;
     adapt_on_answer(&s->adapt, &heard, now_us);
+    preview_result(s->preview, m->result, a->frame->halvings);
     output_result(&s->output, a);
     if (s->tally.ledger.answered % STATS_EVERY == 0)
         output_stats(&s->output, &s->tally, governor_wanted_per_s(&s->adapt.governor), &s->sent_as,
@@ -698,7 +710,10 @@ int stream_run(const struct settings *set, const char *source, const char *url, 
     adapt_init(&s.adapt, &adapt);
     init_parts(&s);
     rc = open_encoder(&s, e);
+    if (rc == 0 && set->preview)
+        rc = preview_open(&s.preview, &s.term, e);
     int code = rc < 0 ? -rc : run(&s, &at);
+    preview_close(s.preview);
     encoder_close(s.encoder);
     output_deinit(&s.output);
     engine_deinit(&s.engine);

@@ -17,7 +17,7 @@ static bool is_set(const char *variable)
     return value && value[0];
 }
 
-static bool is_live_terminal(void)
+bool term_is_terminal(void)
 {
     const char *term = getenv("TERM");
     return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0 && !is_set("CI");
@@ -25,7 +25,7 @@ static bool is_live_terminal(void)
 
 void term_init(struct term *t, const char *program, bool quiet, enum term_color color)
 {
-    *t = (struct term){.program = program, .mode = is_live_terminal() ? TERM_LIVE : TERM_PLAIN};
+    *t = (struct term){.program = program, .mode = term_is_terminal() ? TERM_LIVE : TERM_PLAIN};
     t->color = t->mode == TERM_LIVE && !is_set("NO_COLOR");
     if (color != TERM_COLOR_AUTO)
         t->color = color == TERM_COLOR_ALWAYS;
@@ -48,16 +48,26 @@ unsigned term_columns(const struct term *t)
     return (known ? size.ws_col : COLUMNS_DEFAULT) - 1; /* a full line would wrap */
 }
 
-static void put(const char *bytes, size_t n)
+static void put(const struct term *t, const char *bytes, size_t n)
 {
+    if (t->divert) {
+        t->divert(t->divert_ctx, bytes, n);
+        return;
+    }
     ssize_t ignored = write(STDERR_FILENO, bytes, n); /* nowhere to complain */
     (void)ignored;
+}
+
+void term_divert(struct term *t, void (*divert)(void *ctx, const char *bytes, size_t n), void *ctx)
+{
+    t->divert = divert;
+    t->divert_ctx = ctx;
 }
 
 static void erase(struct term *t)
 {
     if (t->drawn)
-        put("\r\033[K", 4);
+        put(t, "\r\033[K", 4);
     t->drawn = false;
 }
 
@@ -74,15 +84,17 @@ void term_show(struct term *t, const struct text *line, uint64_t now_us)
         text_addf(&out, "\r%s\033[K", text_str(line));
     else
         text_addf(&out, "%s: %s\n", t->program, text_str(line));
-    put(bytes, out.len);
+    put(t, bytes, out.len);
 }
 
 static void tell(struct term *t, const char *fmt, va_list ap)
 {
-    char bytes[1024];
-    vsnprintf(bytes, sizeof bytes, fmt, ap);
+    char sentence[1024], bytes[1200];
+    struct text out = text_fixed(bytes, sizeof bytes);
+    vsnprintf(sentence, sizeof sentence, fmt, ap);
+    text_addf(&out, "%s: %s\n", t->program, sentence);
     erase(t);
-    dprintf(STDERR_FILENO, "%s: %s\n", t->program, bytes);
+    put(t, bytes, out.len);
 }
 
 void term_say(struct term *t, const char *fmt, ...)
@@ -107,5 +119,5 @@ void term_end(struct term *t, const char *text)
 {
     erase(t);
     if (t->mode != TERM_OFF)
-        put(text, strlen(text));
+        put(t, text, strlen(text));
 }

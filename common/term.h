@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/text.h"
@@ -19,12 +20,20 @@ struct term {
     const char *program; /* in front of sentences and plain lines */
     enum term_mode mode;
     bool color;
-    bool drawn;        /* the live line is on the screen */
-    uint64_t shown_us; /* when it was shown last; 0: never */
+    bool drawn;                                             /* the live line is on the screen */
+    uint64_t shown_us;                                      /* when it was shown last; 0: never */
+    void (*divert)(void *ctx, const char *bytes, size_t n); /* NULL: to standard error */
+    void *divert_ctx;
 };
 
 /* Looks at standard error and the environment (TERM, CI, NO_COLOR). program is borrowed. */
 void term_init(struct term *t, const char *program, bool quiet, enum term_color color);
+
+/* Is standard error a terminal that understands escape sequences, with somebody looking? */
+bool term_is_terminal(void);
+
+/* What would be written goes there instead, escape sequences included. NULL: no more. */
+void term_divert(struct term *t, void (*divert)(void *ctx, const char *bytes, size_t n), void *ctx);
 
 /* Is it time to show the line again? So that nobody formats it in vain. */
 bool term_is_due(const struct term *t, uint64_t now_us);

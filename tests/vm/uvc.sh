@@ -36,7 +36,7 @@ stream allow_truncated /dev/video0 -n 20 -p inspect --allow-truncated
 camera every:20:stall
 stream stall /dev/video0 -n 30 -p null --stall 1s
 
-# pulled out in mid-stream and put back: the same number, and another one
+# pulled out in mid-stream and put back
 camera
 stream_later replug "v4l2:card=fake uvc" -d 8s -p null
 wait_for_line replug '"result"'
@@ -44,22 +44,12 @@ unplug
 wait_for_line replug 'unplugged'
 plug
 settle
-camera
-exec 3</dev/video0 # a descriptor of somebody else's: the number is taken
-stream_later renumbered /dev/video0 -d 9s -p null
-wait_for_line renumbered '"result"'
-unplug
-wait_for_line renumbered 'unplugged'
-usleep 500000
-plug
-settle
-ls /dev/video* >$out/renumbered.nodes
-exec 3<&-
 
 # again and again: what is open and what is used must not grow
 camera
 streamctl stream "v4l2:card=fake uvc" $server -p null >$out/cycles.out 2>$out/cycles.err &
 streaming=$!
+wait_for_line cycles '"result"'
 cycle() {
     n=$(grep -c '"event":"source"' $out/cycles.out)
     unplug
@@ -84,5 +74,18 @@ usage >$out/cycles.after
 kill -INT $streaming
 wait $streaming
 echo $? >$out/cycles.rc
+
+# Somebody else has the old node open, so the camera comes back under another number. The last
+# scene: the number stays taken afterwards.
+camera
+exec 3</dev/video0
+stream_later renumbered /dev/video0 -d 9s -p null
+wait_for_line renumbered '"result"'
+unplug
+wait_for_line renumbered 'unplugged'
+usleep 500000
+plug
+settle
+ls /dev/video* >$out/renumbered.nodes
 kill "$player"
 exit 0
