@@ -11,6 +11,7 @@
 #   make bench-overload    overload beside a server of the usual kind; writes README's tables
 #   make bench-loadgen     streamload beside node's ws and Artillery; writes README's table
 #   make bench-compare     streamload compare on real runs of like and unlike servers
+#   make bench-capture     what a camera costs streamctl; writes README's table
 #   make format clean help
 
 VERSION := 0.1.0
@@ -42,10 +43,10 @@ UNITS    := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c)
 FUZZERS  := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 PAGES    := $(patsubst %.in,$B/%,$(wildcard man/*.in)) $(addprefix $B/,$(wildcard man/*.[178]))
 SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*.[ch] cli/v4l2/*.[ch] \
-              loadgen/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch] tests/shim/*.c tests/vm/*.c)
+              loadgen/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch] tests/shim/*.c tests/vm/*.c tests/bench/*.c)
 DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
-.PHONY: test-vm bench-overload bench-loadgen bench-compare all programs units fuzzers pages demo test check unit-check integration-check \
+.PHONY: test-vm bench-overload bench-loadgen bench-compare bench-capture all programs units fuzzers pages demo test check unit-check integration-check \
         valgrind-check fuzz fuzz-run lint format install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -89,6 +90,11 @@ $B/tests/%: $B/tests/unit/%.o $B/libsim.a $B/libstreamd.a $B/libstreamctl.a $B/l
 $B/fuzz/%: $B/tests/fuzz/%.o $B/libstreamd.a $B/libstreamctl.a $B/libstreamload.a $B/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_all)
+	$(call DONE,LD)
+
+$B/bench/%: $B/tests/bench/%.o $B/libstreamctl.a $B/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_streamctl)
 	$(call DONE,LD)
 
 # The decisions on a virtual clock: build/plain/sim --help
@@ -187,6 +193,10 @@ bench-loadgen: programs
 # Is `streamload compare` right about real runs? About 5 minutes.
 bench-compare: programs
 	@$(PYTHON) -B tests/bench/compare.py --build $B
+
+bench-capture: programs $B/bench/capture_bench $B/tests/v4l2shim.so
+	@tools/deps bench
+	@$(PYTHON) -B tests/bench/capture.py --build $B --into README.md
 
 lint: pages
 	@tools/deps build lint

@@ -163,47 +163,33 @@ static bool make_planes(struct raw_scratch *s, int which, struct raw_planes *p)
 
 /* --- lines: plain loops that the compiler turns into vector code --- */
 
-static uint8_t clamp(int v)
+/* 16..235 to 0..255, in 16 bits: (y - 16) * 149 / 128, rounded. */
+static void stretch_luma(uint8_t *line, int n)
 {
-    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+    for (int i = 0; i < n; i++) {
+        uint8_t y = line[i] < 16 ? 16 : line[i] > 235 ? 235 : line[i];
+        line[i] = (uint8_t)((uint16_t)(y * 149 - (16 * 149 - 64)) >> 7);
+    }
 }
 
-static uint8_t stretch_luma(uint8_t y) /* 255 / 219 */
+/* 16..240 to 1..255 around 128, in 16 bits: (c - 128) * 145 / 128 + 128, rounded. */
+static void stretch_chroma(uint8_t *line, int n)
 {
-    return clamp(((y - 16) * 298 + 128) >> 8);
+    for (int i = 0; i < n; i++) {
+        uint8_t c = line[i] < 16 ? 16 : line[i] > 240 ? 240 : line[i];
+        line[i] = (uint8_t)((uint16_t)(c * 145 - (17 * 128 - 64)) >> 7);
+    }
 }
 
-static uint8_t stretch_chroma(uint8_t c) /* 255 / 224 */
+/* The first or the second byte of each pair. */
+static void pick(uint8_t *restrict to, const uint8_t *restrict from, bool second, int n)
 {
-    return clamp((((c - 128) * 291 + 128) >> 8) + 128);
-}
-
-/* Every step-th byte from `from` on. */
-static void pick(uint8_t *restrict to, const uint8_t *restrict from, int n, int step)
-{
-    for (int i = 0; i < n; i++)
-        to[i] = from[i * step];
-}
-
-static void stretch_luma_line(uint8_t *line, int n)
-{
-    for (int i = 0; i < n; i++)
-        line[i] = stretch_luma(line[i]);
-}
-
-static void stretch_chroma_line(uint8_t *line, int n)
-{
-    for (int i = 0; i < n; i++)
-        line[i] = stretch_chroma(line[i]);
-}
-
-static void split_422(uint8_t *restrict y, uint8_t *restrict cb, uint8_t *restrict cr,
-                      const uint8_t *restrict from, int n_groups, const struct format *f)
-{
-    const uint8_t *from_y = from + f->y, *from_cb = from + f->cb, *from_cr = from + f->cr;
-    pick(y, from_y, 2 * n_groups, 2);
-    pick(cb, from_cb, n_groups, 4);
-    pick(cr, from_cr, n_groups, 4);
+    if (second)
+        for (int i = 0; i < n; i++)
+            to[i] = from[2 * i + 1];
+    else
+        for (int i = 0; i < n; i++)
+            to[i] = from[2 * i];
 }
 
 /* --- formats to planes --- */
@@ -213,25 +199,50 @@ static uint8_t *line_of(const struct raw_planes *p, int plane, int y)
     return (uint8_t *)p->plane[plane] + (size_t)p->stride[plane] * (size_t)y;
 }
 
-static void fill_from_422(const struct raw *r, const struct format *f, const struct raw_planes *p)
+static const uint8_t *line_from(const struct raw *r, unsigned plane, int y)
 {
-    for (int y = 0; y < p->height; y++)
-        split_422(line_of(p, 0, y), line_of(p, 1, y), line_of(p, 2, y),
-                  r->plane[0] + (size_t)r->stride[0] * (size_t)y, (p->width + 1) / 2, f);
+    return r->plane[plane] + (size_t)r->stride[plane] * (size_t)y;
 }
 
+/* A line that was just filled, while it is in the cache. */
+static void finish_line(const struct raw *r, const struct raw_planes *p, int plane, int y)
+{
+    if (r->full_range)
+        return;
+    if (plane == 0)
+        stretch_luma(line_of(p, plane, y), p->stride[plane]);
+    else
+        stretch_chroma(line_of(p, plane, y), p->stride[plane]);
+}
+
+/* First luma from chroma, then both chromas: pairs are what vector code splits well. */
+static void fill_from_422(const struct raw *r, const struct format *f, struct raw_scratch *s,
+                          const struct raw_planes *p)
+{
+    int n = (p->width + 1) / 2;
+    uint8_t *chroma = s->memory[1];
+    for (int y = 0; y < p->height; y++) {
+        const uint8_t *from = line_from(r, 0, y);
+        pick(line_of(p, 0, y), from, f->y, p->stride[0]);
+        pick(chroma, from, !f->y, 2 * n);
+        pick(line_of(p, 1, y), chroma, f->cb / 2, n);
+        pick(line_of(p, 2, y), chroma, f->cr / 2, n);
+        for (int plane = 0; plane < 3; plane++)
+            finish_line(r, p, plane, y);
+    }
+}
+
+/* Sides are made even for JPEG: the last column and row are then the one before, again. */
 static void copy_plane(const struct raw *r, unsigned from, const struct raw_planes *p, int to)
 {
-    int w = tjPlaneWidth(to, p->width, p->subsampling);
-    int h = tjPlaneHeight(to, p->height, p->subsampling);
-    /* the last column of an odd width is the driver's to give or not */
+    int w = p->stride[to], h = tjPlaneHeight(to, p->height, p->subsampling);
     int given = to == 0 ? (int)r->width : ((int)r->width + 1) / 2;
     int rows = to == 0 ? (int)r->height : ((int)r->height + 1) / 2;
     for (int y = 0; y < h; y++) {
-        const uint8_t *line =
-            r->plane[from] + (size_t)r->stride[from] * (size_t)(y < rows ? y : rows - 1);
+        const uint8_t *line = line_from(r, from, y < rows ? y : rows - 1);
         memcpy(line_of(p, to, y), line, (size_t)given);
         memset(line_of(p, to, y) + given, line[given - 1], (size_t)(w - given));
+        finish_line(r, p, to, y);
     }
 }
 
@@ -250,21 +261,11 @@ static void fill_from_semiplanar(const struct raw *r, const struct format *f,
 {
     copy_plane(r, 0, p, 0);
     for (int y = 0; y < tjPlaneHeight(1, p->height, p->subsampling); y++) {
-        const uint8_t *line = r->plane[1] + (size_t)r->stride[1] * (size_t)y;
-        pick(line_of(p, 1, y), line + f->cb, p->stride[1], 2);
-        pick(line_of(p, 2, y), line + f->cr, p->stride[1], 2);
+        pick(line_of(p, 1, y), line_from(r, 1, y), f->cb, p->stride[1]);
+        pick(line_of(p, 2, y), line_from(r, 1, y), f->cr, p->stride[1]);
+        finish_line(r, p, 1, y);
+        finish_line(r, p, 2, y);
     }
-}
-
-static void stretch(const struct raw_planes *p)
-{
-    for (int i = 0; i < n_planes_of(p->subsampling); i++)
-        for (int y = 0; y < tjPlaneHeight(i, p->height, p->subsampling); y++) {
-            if (i == 0)
-                stretch_luma_line(line_of(p, i, y), p->stride[i]);
-            else
-                stretch_chroma_line(line_of(p, i, y), p->stride[i]);
-        }
 }
 
 static bool convert_rgb(const struct raw *r, const struct format *f, struct raw_scratch *s,
@@ -281,18 +282,17 @@ static bool convert_rgb(const struct raw *r, const struct format *f, struct raw_
 static bool fill(const struct raw *r, const struct format *f, struct raw_scratch *s,
                  struct raw_planes *p)
 {
-    if (!make_planes(s, 0, p))
+    size_t line_bytes = 2 * (size_t)(p->width + 1);
+    if (!make_planes(s, 0, p) || !has_room(s, 1, line_bytes))
         return false;
     if (f->layout == PACKED_RGB)
         return convert_rgb(r, f, s, p);
     if (f->layout == PACKED_422)
-        fill_from_422(r, f, p);
+        fill_from_422(r, f, s, p);
     else if (f->layout == SEMIPLANAR_420)
         fill_from_semiplanar(r, f, p);
     else
         fill_from_planar(r, f, p);
-    if (!r->full_range)
-        stretch(p);
     return true;
 }
 

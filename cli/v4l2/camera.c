@@ -31,9 +31,10 @@ static int select_input(const struct device *d, int input, struct err *e)
     return err_set(e, EXIT_USAGE, "%s: the camera has no input %d", d->path, input);
 }
 
-/* Takes over the timings of the signal, where the input has some. */
-static enum camera_signal follow_signal(const struct device *d)
+/* Takes over the timings of the signal, where the input has some, and its size. */
+static enum camera_signal follow_signal(struct camera *c)
 {
+    const struct device *d = &c->device;
     struct v4l2_event_subscription wanted = {.type = V4L2_EVENT_SOURCE_CHANGE};
     struct v4l2_dv_timings t = {.type = 0};
     int input = 0;
@@ -42,6 +43,8 @@ static enum camera_signal follow_signal(const struct device *d)
     device_ioctl(d, VIDIOC_SUBSCRIBE_EVENT, &wanted); /* webcams have none */
     if (device_ioctl(d, VIDIOC_QUERY_DV_TIMINGS, &t) == 0) {
         device_ioctl(d, VIDIOC_S_DV_TIMINGS, &t);
+        c->signal_width = t.bt.width;
+        c->signal_height = t.bt.height;
         return CAMERA_SIGNAL_FINE;
     }
     return errno == ENOLINK  ? CAMERA_SIGNAL_NONE
@@ -91,7 +94,12 @@ static int choose(struct camera *c, const struct modes *m, const struct camera_s
                   struct err *e)
 {
     char what[64];
-    if (modes_choose(m->row, m->n, &s->wish, &c->asked))
+    struct mode_wish wish = s->wish;
+    if (!wish.width) { /* a grabber's own size: nothing is scaled */
+        wish.width = c->signal_width;
+        wish.height = c->signal_height;
+    }
+    if (modes_choose(m->row, m->n, &wish, &c->asked))
         return 0;
     if (s->wish.fourcc)
         snprintf(what, sizeof what, "the camera has no %s", fourcc_text(s->wish.fourcc).text);
@@ -129,7 +137,8 @@ int camera_set_up(struct camera *c, const struct camera_spec *s, const struct ca
     int rc = select_input(&c->device, s->input, e);
     if (rc < 0)
         return rc;
-    c->signal = follow_signal(&c->device);
+    c->signal_width = c->signal_height = 0;
+    c->signal = follow_signal(c);
     if (c->signal != CAMERA_SIGNAL_FINE)
         return 0;
     rc = modes_read(&m, &c->device, e);

@@ -26,6 +26,7 @@ struct camera {
     struct device_format format;
     double fps; /* what it says it gives; 0: it does not say */
     enum camera_signal signal;
+    unsigned signal_width, signal_height; /* of an HDMI input's picture; 0: it has none */
 };
 
 struct camera_options {

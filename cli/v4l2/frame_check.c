@@ -20,10 +20,11 @@ static size_t walk_to_eoi(const uint8_t *bytes, size_t n)
     size_t at = 3; /* behind FF D8 FF */
     while (at < n) {
         size_t span = jpeg_walk_span(&w, bytes + at, n - at);
-        jpeg_walk_pass(&w, span);
-        at += span;
-        if (at == n)
-            break;
+        if (span > 0) { /* what comes next has a span of its own: a segment ended */
+            jpeg_walk_pass(&w, span);
+            at += span;
+            continue;
+        }
         enum walked said = jpeg_walk_byte(&w, bytes[at++]);
         if (said == WALK_EOI)
             return at;

@@ -47,6 +47,18 @@ static void padding_is_left_out(void **state)
     assert_int_equal(found, n);
 }
 
+/* Behind a segment stray bytes may come before the next marker: they are passed over. */
+static void stray_bytes_are_no_markers(void **state)
+{
+    static const uint8_t bytes[] = {0xff, 0xd8, 0xff, 0xfe, 0, 4,    1,    2,    0x11, 0xd9, 0xff,
+                                    0xda, 0,    4,    1,    2, 0x33, 0xff, 0xd9, 0,    0,    7};
+    size_t found = 0;
+    (void)state;
+    assert_int_equal(frame_check_jpeg(bytes, sizeof bytes, &found), FRAME_WHOLE);
+    assert_int_equal(found, 19);
+    assert_int_equal(jpeg_check(bytes, found), JPEG_ENDS_OK);
+}
+
 static void what_is_not_whole_is_named(void **state)
 {
     static uint8_t bytes[ROOM];
@@ -125,9 +137,8 @@ static void tables_stay_inside(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(padding_is_left_out),
-        cmocka_unit_test(what_is_not_whole_is_named),
-        cmocka_unit_test(missing_tables_are_put_in),
+        cmocka_unit_test(padding_is_left_out),        cmocka_unit_test(stray_bytes_are_no_markers),
+        cmocka_unit_test(what_is_not_whole_is_named), cmocka_unit_test(missing_tables_are_put_in),
         cmocka_unit_test(tables_stay_inside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -362,7 +362,7 @@ def test_a_hundred_cycles_leak_nothing(uvc):
 
 
 def test_ledgers_on_usb(uvc):
-    assert check_ledgers(uvc) > 15
+    assert check_ledgers(uvc) >= 15
 
 
 # --- a long way ---

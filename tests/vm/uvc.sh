@@ -65,7 +65,7 @@ cycle() {
 }
 usage() {
     ls /proc/$streaming/fd | wc -l
-    sed -n 's/^VmRSS: *\([0-9]*\) kB/\1/p' /proc/$streaming/status
+    grep VmRSS /proc/$streaming/status | tr -dc 0-9
 }
 for i in 1 2 3 4 5; do cycle; done
 usage >$out/cycles.before
