@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include "cli/adapt.h"
-#include "cli/encoder.h"
 #include "cli/engine.h"
 #include "cli/flight.h"
 #include "cli/link.h"
+#include "cli/outgoing.h"
 #include "cli/output.h"
 #include "cli/preview.h"
 #include "cli/source.h"
@@ -23,7 +23,6 @@
 #define ERROR_WAIT_US     2000000u /* from an error message to the close that follows it */
 #define CLOSE_WAIT_US     500000u
 #define STATS_EVERY       50
-#define ENCODE_THREADS    2 /* more would keep more of a camera's few buffers */
 
 enum stage {
     STAGE_STREAMING,
@@ -39,9 +38,7 @@ struct stream {
     struct engine engine;
     struct link link;
     struct source *source;
-    struct picture *held;    /* the newest frame that is due and neither sent nor in the encoder */
-    struct picture *encoded; /* back from it, and not sent yet */
-    struct encoder *encoder;
+    struct outgoing outgoing;
     struct adapt adapt;
     struct flight flight;
     struct ladder_rung sent_as; /* the last frame */
@@ -59,27 +56,6 @@ struct stream {
 
 /* --- the end --- */
 
-static void drop(struct stream *s, struct picture **p)
-{
-    if (!*p)
-        return;
-    picture_free(*p);
-    *p = NULL;
-    s->tally.ledger.replaced++;
-}
-
-static void drop_held(struct stream *s)
-{
-    drop(s, &s->encoded);
-    drop(s, &s->held);
-}
-
-/* Frames on their way to the link. */
-static unsigned n_waiting(const struct stream *s)
-{
-    return encoder_count(s->encoder) + (s->encoded != NULL) + (s->held != NULL);
-}
-
 static void close_source(struct stream *s)
 {
     source_close(s->source);
@@ -90,8 +66,7 @@ static void be_over(struct stream *s)
 {
     if (s->stage == STAGE_OVER)
         return;
-    drop_held(s);
-    s->tally.ledger.replaced += encoder_count(s->encoder); /* freed with the encoder */
+    outgoing_drop_all(&s->outgoing);
     s->tally.ledger.unanswered += flight_clear(&s->flight);
     s->stage = STAGE_OVER;
     engine_stop(&s->engine);
@@ -123,9 +98,12 @@ static void begin_close(struct stream *s)
     link_hang_up(&s->link, 1000);
 }
 
+/* After an error message it is the server that closes: how long to wait is the deadline's to say.
+ */
 static void close_when_drained(struct stream *s)
 {
-    if (s->stage == STAGE_DRAINING && s->flight.n == 0 && n_waiting(s) == 0)
+    if (s->stage == STAGE_DRAINING && !s->told_error && s->flight.n == 0 &&
+        outgoing_count(&s->outgoing) == 0)
         begin_close(s);
 }
 
@@ -156,7 +134,7 @@ static void on_deadline(void *ctx)
 static void on_duration(void *ctx)
 {
     struct stream *s = ctx;
-    drop_held(s);
+    outgoing_drop(&s->outgoing);
     finish(s, "duration", EXIT_DONE, s->set->answer_timeout_us);
 }
 
@@ -168,7 +146,7 @@ static void on_signal(void *ctx, int signo)
         be_over(s);
         return;
     }
-    drop_held(s);
+    outgoing_drop(&s->outgoing);
     if (s->stage == STAGE_STREAMING) {
         finish(s, "interrupted", EXIT_INTERRUPTED, INTERRUPT_WAIT_US);
         return;
@@ -194,8 +172,22 @@ static void stop_if_unread(struct stream *s)
 
 /* --- frames on their way out --- */
 
-static void send_picture(struct stream *s, struct picture *p)
+static bool has_room(void *ctx, unsigned n_ahead)
 {
+    struct stream *s = ctx;
+    uint64_t begun = s->tally.ledger.sent + n_ahead;
+    if (s->told_error || s->stage > STAGE_DRAINING || s->flight.n + n_ahead >= s->flight.max ||
+        (s->set->count && begun >= s->set->count))
+        return false;
+    if (link_has_room(&s->link))
+        return true;
+    link_wait_for_room(&s->link);
+    return false;
+}
+
+static void send_picture(void *ctx, struct picture *p)
+{
+    struct stream *s = ctx;
     uint64_t now_us = clock_now_us();
     struct flight_frame frame = {.source_index = p->index,
                                  .captured_us = p->captured_us,
@@ -212,99 +204,44 @@ static void send_picture(struct stream *s, struct picture *p)
         finish(s, "count", EXIT_DONE, s->set->answer_timeout_us);
 }
 
-/* While pictures are in the encoder others go the same way: so their order stays. */
-static bool needs_encoding(const struct stream *s, const struct picture *p)
-{
-    bool again = s->set->reencode && !p->quality && ladder_now(&s->adapt.ladder).quality;
-    return p->raw.fourcc || again || encoder_count(s->encoder);
-}
-
-/* A JPEG is shown when it is there, a raw one when it was encoded. */
-static void show_picture(struct stream *s, const struct picture *p)
-{
-    if (!p->raw.fourcc)
-        preview_offer(s->preview, p);
-}
-
-static void encode_held(struct stream *s)
-{
-    struct err e;
-    struct picture *p = s->held;
-    struct ladder_rung rung = ladder_now(&s->adapt.ladder);
-    bool again = s->set->reencode || p->raw.fourcc;
-    uint64_t begun = s->tally.ledger.sent + encoder_count(s->encoder);
-    if (!encoder_has_room(s->encoder) || (s->set->count && begun >= s->set->count))
-        return;
-    s->held = NULL;
-    if (encoder_put(s->encoder, p, again ? rung.quality : 0, again ? rung.halvings : 0, &e) == 0)
-        return;
-    s->tally.ledger.replaced++;
-    term_fail(&s->term, "%s", e.text);
-    fail(s, "encoder_failed", EXIT_FAILED);
-}
-
-/* The one place where frames leave. What was encoded goes first; what needs encoding begins only
- * when it could be sent, so that it is the newest there is. */
-static void send_if_possible(struct stream *s)
-{
-    struct picture **next = s->encoded ? &s->encoded : &s->held, *p = *next;
-    unsigned n_ahead = encoder_count(s->encoder);
-    if (!p || s->told_error || s->stage > STAGE_DRAINING || s->flight.n + n_ahead >= s->flight.max)
-        return;
-    if (!link_has_room(&s->link)) {
-        link_wait_for_room(&s->link);
-    } else if (next == &s->held && needs_encoding(s, p)) {
-        encode_held(s);
-    } else {
-        *next = NULL;
-        send_picture(s, p);
-    }
-}
-
-static void on_encoded(void *ctx, struct picture *p)
+static void on_encoded(void *ctx, const struct picture *p)
 {
     struct stream *s = ctx;
-    if (s->stage == STAGE_OVER) { /* counted when it ended */
-        picture_free(p);
-        return;
-    }
-    drop(s, &s->encoded);
-    s->encoded = p;
-    show_picture(s, p);
-    send_if_possible(s);
-    send_if_possible(s); /* the one that waited for a thread */
-    close_when_drained(s);
+    preview_offer(s->preview, p);
+}
+
+static void on_replaced(void *ctx)
+{
+    struct stream *s = ctx;
+    s->tally.ledger.replaced++;
 }
 
 static void on_not_encoded(void *ctx, const char *why)
 {
     struct stream *s = ctx;
-    if (s->stage == STAGE_OVER)
-        return;
-    s->tally.ledger.replaced++;
     term_fail(&s->term, "a picture cannot be encoded: %s", why);
     fail(s, "encoder_failed", EXIT_FAILED);
 }
 
 static void on_room(void *ctx)
 {
-    send_if_possible(ctx);
+    struct stream *s = ctx;
+    outgoing_push(&s->outgoing);
 }
 
 static void follow_ladder(struct stream *s)
 {
-    struct ladder_rung rung = ladder_now(&s->adapt.ladder);
-    source_set_encoding(s->source, rung.quality, rung.halvings);
+    s->outgoing.rung = ladder_now(&s->adapt.ladder);
+    source_set_encoding(s->source, s->outgoing.rung.quality, s->outgoing.rung.halvings);
 }
 
 static void hold(struct stream *s, struct picture *p, uint64_t now_us)
 {
-    bool stuck = s->held && s->link.state == LINK_OPEN && !link_has_room(&s->link);
+    bool stuck =
+        outgoing_count(&s->outgoing) && s->link.state == LINK_OPEN && !link_has_room(&s->link);
     if (adapt_on_due(&s->adapt, stuck, now_us))
         follow_ladder(s);
-    drop_held(s);
-    s->held = p;
-    send_if_possible(s);
+    outgoing_put(&s->outgoing, p);
 }
 
 static void on_picture(void *ctx, struct picture *p)
@@ -312,7 +249,8 @@ static void on_picture(void *ctx, struct picture *p)
     struct stream *s = ctx;
     struct ledger *l = &s->tally.ledger;
     uint64_t now_us = clock_now_us();
-    show_picture(s, p);
+    if (!p->raw.fourcc) /* those when they are encoded */
+        preview_offer(s->preview, p);
     p->index = l->read++;
     rate_add(&s->tally.read_rate, now_us);
     if (!pace_is_candidate(&s->adapt.pace, p->index)) {
@@ -342,6 +280,18 @@ static void on_missed(void *ctx, uint64_t n_older, uint64_t n_lost)
     s->tally.device_lost += n_lost;
 }
 
+/* --adapt can lower what is encoded here; what a camera is like shows only now. */
+static void warn_if_encoded(struct stream *s, const struct source_facts *f)
+{
+    static const char sentence[] =
+        "this camera's pictures come encoded: --adapt lowers nothing of them without --reencode";
+    bool wanted = s->set->adapt != ADAPT_FPS && !s->set->no_adapt && !s->set->reencode;
+    if (!wanted || strcmp(f->format, "MJPG") != 0)
+        return;
+    term_say(&s->term, "%s", sentence);
+    output_warning(&s->output, "adapt", sentence);
+}
+
 /* What was asked for is only told beside what is given when that is something else. */
 static void on_facts(void *ctx, const struct source_facts *f)
 {
@@ -358,6 +308,7 @@ static void on_facts(void *ctx, const struct source_facts *f)
              f->width, f->height, f->fps, asked[0] ? " (asked for:" : "", asked,
              asked[0] ? ")" : "");
     output_source(&s->output, f);
+    warn_if_encoded(s, f);
     stop_if_unread(s);
 }
 
@@ -485,7 +436,7 @@ static void on_message(void *ctx, const char *bytes, size_t n)
         on_odd_message(s, "a message of an unknown kind");
     proto_message_free(&m);
     stop_if_unread(s);
-    send_if_possible(s);
+    outgoing_push(&s->outgoing);
     close_when_drained(s);
 }
 
@@ -508,7 +459,7 @@ static void on_open(void *ctx)
     if (rc < 0)
         on_source_end(s, rc, &e);
     stop_if_unread(s);
-    send_if_possible(s);
+    outgoing_push(&s->outgoing);
 }
 
 static void stop_for_good(struct stream *s, const struct link_end *end, bool unreachable)
@@ -535,7 +486,7 @@ static void try_again(struct stream *s, const struct link_end *end)
     s->told_unreachable = true;
     output_disconnected(&s->output, end->text, wait_us);
     if (s->set->idle == IDLE_CLOSE && s->stage == STAGE_STREAMING) {
-        drop_held(s);
+        outgoing_drop(&s->outgoing);
         close_source(s);
     }
 }
@@ -553,7 +504,7 @@ static void on_down(void *ctx, const struct link_end *how)
         return;
     }
     enum reconnect_verdict verdict = reconnect_decide(&end, !s->set->no_reconnect, s->ever_opened);
-    if (verdict == RECONNECT_RETRY && (s->stage == STAGE_STREAMING || s->held))
+    if (verdict == RECONNECT_RETRY && (s->stage == STAGE_STREAMING || outgoing_count(&s->outgoing)))
         try_again(s, &end);
     else
         stop_for_good(s, &end, verdict == RECONNECT_STOP_UNREACHABLE);
@@ -603,7 +554,7 @@ static void expire(struct stream *s, uint64_t now_us)
         link_abort(&s->link, "it does not answer");
         return;
     }
-    send_if_possible(s);
+    outgoing_push(&s->outgoing);
     close_when_drained(s);
 }
 
@@ -630,10 +581,15 @@ static void init_parts(struct stream *s)
     engine_on_signal(&s->engine, on_signal, s);
 }
 
-static int open_encoder(struct stream *s, struct err *e)
+static int open_outgoing(struct stream *s, struct err *e)
 {
-    struct encoder_sink sink = {.ctx = s, .on_encoded = on_encoded, .on_failed = on_not_encoded};
-    return encoder_open(&s->encoder, ENCODE_THREADS, &s->engine.loop, &sink, e);
+    struct outgoing_sink sink = {.ctx = s,
+                                 .has_room = has_room,
+                                 .send = send_picture,
+                                 .on_encoded = on_encoded,
+                                 .on_replaced = on_replaced,
+                                 .on_failed = on_not_encoded};
+    return outgoing_open(&s->outgoing, &s->engine.loop, s->set->reencode, &sink, e);
 }
 
 static void begin(struct stream *s, const struct address *at)
@@ -709,12 +665,12 @@ int stream_run(const struct settings *set, const char *source, const char *url, 
     source_display(source, s.source_text, sizeof s.source_text);
     adapt_init(&s.adapt, &adapt);
     init_parts(&s);
-    rc = open_encoder(&s, e);
+    rc = open_outgoing(&s, e);
     if (rc == 0 && set->preview)
         rc = preview_open(&s.preview, &s.term, e);
     int code = rc < 0 ? -rc : run(&s, &at);
     preview_close(s.preview);
-    encoder_close(s.encoder);
+    outgoing_close(&s.outgoing);
     output_deinit(&s.output);
     engine_deinit(&s.engine);
     return code;

@@ -461,6 +461,19 @@ def test_an_error_to_the_last_frame_is_an_error(server):
     assert ctl.code == 1
 
 
+def test_an_error_to_the_last_frame_is_one_whichever_timer_comes_first(server):
+    """Stopped beyond both times, the tick finds the frame unanswered before the deadline is due."""
+    ctl = Streamctl("stream", SOURCE, server("error_then_silence").url, "--count", 1,
+                    "--answer-timeout", "1s")
+    ctl.out.wait("error")
+    ctl.signal(signal.SIGSTOP)
+    time.sleep(1.3)
+    ctl.signal(signal.SIGCONT)
+    ctl.join()
+    check_ledger(ctl, "server_error")
+    assert ctl.code == 1
+
+
 def test_the_answers_to_the_last_frames_are_awaited(server, tmp_path):
     for i in range(5):
         (tmp_path / f"{i}.jpg").write_bytes(b"\xff\xd8" + make_jpeg_body() + b"\xff\xd9")

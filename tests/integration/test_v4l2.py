@@ -94,6 +94,13 @@ def test_raw_is_encoded(stream, fourcc, subsampling):
     assert (seen["width"], seen["height"], seen["subsampling"]) == (320, 240, subsampling)
 
 
+def test_adapting_what_comes_encoded_is_told(stream):
+    ran = stream("/dev/video0", "-n", 2, "--adapt", "quality")
+    assert [e["warning"] for e in ran.events("warning")] == ["adapt"]
+    raw = stream("/dev/video0", "-n", 2, "--adapt", "quality", FORMATS="YUYV", FRAME="")
+    assert raw.events("warning") == []
+
+
 def test_multiplanar(stream):
     ran = stream("/dev/video0", "-n", 3, CAPS="mplane")
     assert (ran.status, len(ran.events("result"))) == (0, 3)
