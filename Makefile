@@ -12,6 +12,7 @@
 #   make bench-loadgen     streamload beside node's ws and Artillery; writes README's table
 #   make bench-compare     streamload compare on real runs of like and unlike servers
 #   make bench-capture     what a camera costs streamctl; writes README's table
+#   make bench-pipelines   what each pipeline costs; writes README's table
 #   make format clean help
 
 VERSION := 0.1.0
@@ -31,9 +32,19 @@ LIBS_streamctl := -lwebsockets -lturbojpeg -lcurl -lv4l2 -lcjson -lm
 LIBS_streamload:= -lwebsockets -lssl -lcrypto -lev -lturbojpeg -lcurl -lcjson -lz -lm
 LIBS_all       := -lwebsockets -lssl -lcrypto -lev -lturbojpeg -lcurl -lv4l2 -lcjson -lz -lm
 
+# What is built only where its library is installed.
+has_header = $(shell echo '\#include <$1>' | $(CC) -E - >/dev/null 2>&1 && echo yes)
+ifeq ($(call has_header,apriltag/apriltag.h),yes)
+FLAGS += -DHAVE_APRILTAG
+LIBS_streamd += -lapriltag
+LIBS_all += -lapriltag
+else
+without := server/pipelines/apriltag.c
+endif
+
 PROGRAMS := streamd streamctl streamload
 common   := $(wildcard common/*.c)
-streamd  := $(wildcard server/*.c server/pipelines/*.c)
+streamd  := $(filter-out $(without),$(wildcard server/*.c server/pipelines/*.c))
 streamctl:= $(wildcard cli/*.c cli/v4l2/*.c)
 streamload := $(wildcard loadgen/*.c)
 sim      := $(wildcard tests/sim/*.c)
@@ -46,7 +57,7 @@ SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*
               loadgen/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch] tests/shim/*.c tests/vm/*.c tests/bench/*.c)
 DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
-.PHONY: test-vm bench-overload bench-loadgen bench-compare bench-capture all programs units fuzzers pages demo test check unit-check integration-check \
+.PHONY: FORCE test-vm bench-overload bench-loadgen bench-compare bench-capture bench-pipelines all programs units fuzzers pages demo test check unit-check integration-check \
         valgrind-check fuzz fuzz-run lint format install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -56,7 +67,13 @@ programs: $(addprefix $B/,$(PROGRAMS))
 units: $(UNITS)
 pages: $(PAGES)
 
-$B/%.o: %.c
+# Other flags, such as a library that was installed meanwhile, make other objects.
+$B/flags: FORCE
+	@mkdir -p $(@D)
+	$(file >$@.new,$(CC) $(FLAGS) $(CFLAGS))
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$B/%.o: %.c $B/flags
 	@mkdir -p $(@D)
 	@$(CC) $(FLAGS) $(CFLAGS) -c -o $@ $<
 	$(call DONE,CC)
@@ -193,6 +210,10 @@ bench-loadgen: programs
 # Is `streamload compare` right about real runs? About 5 minutes.
 bench-compare: programs
 	@$(PYTHON) -B tests/bench/compare.py --build $B
+
+bench-pipelines: programs
+	@tools/deps bench
+	@$(PYTHON) -B tests/bench/pipelines.py --build $B --into README.md
 
 bench-capture: programs $B/bench/capture_bench $B/tests/v4l2shim.so
 	@tools/deps bench

@@ -42,7 +42,13 @@ static void print_row(const cJSON *pipeline)
         printf("=%g", cJSON_GetNumberValue(param));
         before = ", ";
     }
-    printf("%s\n", before[0] == ',' ? ")" : "");
+    printf("%s", before[0] == ',' ? ")" : "");
+    if (member(pipeline, "state")[0]) {
+        printf(" [");
+        print_text(member(pipeline, "state"), 0);
+        printf("]");
+    }
+    putchar('\n');
 }
 
 static int print_table(const char *url, const struct text *answer, struct err *e)

@@ -180,3 +180,17 @@ void json_raw(struct json *j, const char *key, const char *value, size_t n)
     begin_member(j, key);
     text_add_bytes(j->out, value, n);
 }
+
+void json_members(struct json *j, const char *object, size_t n)
+{
+    while (n > 0 && object[n - 1] != '}')
+        n--;
+    while (n > 0 && *object != '{') {
+        object++;
+        n--;
+    }
+    if (n <= 2)
+        return;
+    begin_member(j, NULL);
+    text_add_bytes(j->out, object + 1, n - 2);
+}

@@ -39,6 +39,8 @@ void json_null(struct json *j, const char *key);
 void json_num(struct json *j, const char *key, double value, int decimals);
 /* value is JSON already, n bytes of it. */
 void json_raw(struct json *j, const char *key, const char *value, size_t n);
+/* object is a JSON object already: its members become members of the open one. */
+void json_members(struct json *j, const char *object, size_t n);
 
 /* Whether the n bytes are UTF-8 from the first to the last, as JSON between strangers has to be
  * (RFC 8259, 8.1). */

@@ -59,7 +59,8 @@ static const struct opt opts[] = {
      .name = "pipeline",
      .arg = "SPEC",
      OPT_AT(settings, pipelines),
-     .help = "offer a pipeline NAME=KIND[:key=value,...]; may be given more than once; every kind "
+     .help = "offer a pipeline NAME=KIND[:key=value,...], for example door=motion:threshold=30, "
+             "people=exec:COMMAND or both=motion+face; may be given more than once; every kind "
              "is there under its own name anyway"},
     {.kind = OPT_TEXT,
      .letter = 'w',
@@ -198,6 +199,11 @@ static const struct opt opts[] = {
      .choices = log_levels,
      OPT_AT(settings, log_level),
      .help = "tell events of LEVEL and above"},
+    {.kind = OPT_FLAG,
+     .name = "list-pipelines",
+     OPT_AT(settings, list_pipelines),
+     .help = "print the pipelines that would be offered, and end"},
+    {.kind = OPT_FLAG, .name = "json", OPT_AT(settings, json), .help = "print that list as JSON"},
 };
 
 const struct opt_program streamd_program = {

@@ -1,6 +1,7 @@
 /* options.h - everything streamd can be told, and the table it is told through. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/opt.h"
@@ -23,6 +24,7 @@ struct settings {
     uint64_t reply_bytes_max;
 
     int log_format, log_level;
+    bool list_pipelines, json;
 };
 
 extern const struct opt_program streamd_program;

@@ -20,6 +20,22 @@ static unsigned healthz(struct streamd *d, struct text *out)
     return HTTP_STATUS_OK;
 }
 
+/* Those that are ill; the others go on, so the server is ready all the same. */
+static void write_degraded(const struct pipeline_set *set, struct json *j)
+{
+    bool any = false;
+    for (size_t i = 0; i < set->n; i++) {
+        if (!pipeline_health_of(&set->item[i]).degraded)
+            continue;
+        if (!any)
+            json_array_begin(j, "degraded");
+        any = true;
+        json_str(j, NULL, set->item[i].name);
+    }
+    if (any)
+        json_array_end(j);
+}
+
 static unsigned readyz(struct streamd *d, struct text *out)
 {
     struct json j = json_to(out);
@@ -27,6 +43,7 @@ static unsigned readyz(struct streamd *d, struct text *out)
     json_bool(&j, "ready", !d->draining);
     if (d->draining)
         json_str(&j, "reason", "draining");
+    write_degraded(&d->pipelines, &j);
     json_object_end(&j);
     text_add_char(out, '\n');
     return d->draining ? HTTP_STATUS_SERVICE_UNAVAILABLE : HTTP_STATUS_OK;

@@ -9,7 +9,12 @@
 #include "common/opt.h"
 
 const struct pipeline_kind *const pipeline_kinds[] = {
-    &pipeline_null, &pipeline_delay, &pipeline_spin, &pipeline_inspect, &pipeline_motion, NULL,
+    &pipeline_null,     &pipeline_delay,  &pipeline_spin,
+    &pipeline_inspect,  &pipeline_motion, &pipeline_face,
+#ifdef HAVE_APRILTAG
+    &pipeline_apriltag,
+#endif
+    &pipeline_exec,     &pipeline_unix,   NULL,
 };
 
 static void add_known_kinds(struct text *t)
@@ -21,7 +26,7 @@ static void add_known_kinds(struct text *t)
 
 static void add_known_params(struct text *t, const struct pipeline_kind *kind)
 {
-    if (!kind->n_params) {
+    if (!kind->n_params && !kind->text) {
         text_addf(t, "%s takes no parameters", kind->name);
         return;
     }
@@ -30,6 +35,8 @@ static void add_known_params(struct text *t, const struct pipeline_kind *kind)
         const struct pipeline_param *p = &kind->params[i];
         text_addf(t, "%s %s (%g to %g)", i ? "," : "", p->name, p->min, p->max);
     }
+    if (kind->text)
+        text_addf(t, "%s %s", kind->n_params ? "," : "", kind->text);
 }
 
 static bool is_control(char c)
@@ -69,6 +76,8 @@ static void pipeline_default(struct pipeline *p, const struct pipeline_kind *kin
 
 static const struct pipeline_kind *find_kind(const char *name, size_t n)
 {
+    if (memchr(name, '+', n))
+        return &pipeline_chain;
     for (size_t i = 0; pipeline_kinds[i]; i++)
         if (strlen(pipeline_kinds[i]->name) == n && !memcmp(pipeline_kinds[i]->name, name, n))
             return pipeline_kinds[i];
@@ -87,36 +96,75 @@ static int check_name(const char *spec, size_t n, struct err *e)
     return 0;
 }
 
+/* Every kind has it. */
+static const struct pipeline_param every = {"every", 1, 1, 10000, "runs on each N-th frame"};
+
+static int set_text(struct pipeline *p, const char *text, size_t n, struct err *e)
+{
+    free(p->text);
+    p->text = strndup(text, n);
+    return p->text ? 0 : err_set(e, EXIT_FAILED, "out of memory");
+}
+
+/* The parameter whose name the n bytes are, or NULL. */
+static const struct pipeline_param *find_param(const struct pipeline_kind *kind, const char *key,
+                                               size_t n)
+{
+    for (size_t i = 0; i < kind->n_params; i++)
+        if (strlen(kind->params[i].name) == n && memcmp(kind->params[i].name, key, n) == 0)
+            return &kind->params[i];
+    return NULL;
+}
+
+static int parse_number(const char *spec, const struct pipeline_param *param, const char *text,
+                        size_t n, struct pipeline *p, struct err *e)
+{
+    char value[64];
+    double number;
+    snprintf(value, sizeof value, "%.*s", (int)(n < sizeof value ? n : sizeof value - 1), text);
+    if (n >= sizeof value || opt_parse_real(value, &number, NULL) < 0)
+        return refuse(e, spec, p->kind, "%s: '%s' is not a number", param->name, value);
+    if (!(number >= param->min && number <= param->max)) /* so that NaN is out of range */
+        return refuse(e, spec, p->kind, "%s: %s is out of range", param->name, value);
+    if (param == &every)
+        p->every = (unsigned)number;
+    else
+        p->param[param - p->kind->params] = number;
+    return 0;
+}
+
 /* pair is "key=value", n bytes of spec. */
 static int parse_param(const char *spec, const char *pair, size_t n, struct pipeline *p,
                        struct err *e)
 {
-    char key[64], value[64];
+    const struct pipeline_kind *kind = p->kind;
     const char *equals = memchr(pair, '=', n);
     size_t key_len = equals ? (size_t)(equals - pair) : n;
-    if (!equals || key_len >= sizeof key || n - key_len > sizeof value)
-        return refuse(e, spec, p->kind, "'%.*s' is not key=value", (int)(n < 60 ? n : 60), pair);
-    snprintf(key, sizeof key, "%.*s", (int)key_len, pair);
-    snprintf(value, sizeof value, "%.*s", (int)(n - key_len - 1), equals + 1);
+    if (equals && key_len == strlen(every.name) && memcmp(pair, every.name, key_len) == 0)
+        return parse_number(spec, &every, equals + 1, n - key_len - 1, p, e);
+    if (!equals || key_len >= 64)
+        return refuse(e, spec, kind, "'%.*s' is not key=value", (int)(n < 60 ? n : 60), pair);
+    if (kind->text && strlen(kind->text) == key_len && memcmp(kind->text, pair, key_len) == 0)
+        return set_text(p, equals + 1, n - key_len - 1, e);
+    const struct pipeline_param *param = find_param(kind, pair, key_len);
+    if (!param)
+        return refuse(e, spec, kind, "unknown key '%.*s'", (int)key_len, pair);
+    return parse_number(spec, param, equals + 1, n - key_len - 1, p, e);
+}
 
-    size_t i = 0;
-    while (i < p->kind->n_params && strcmp(p->kind->params[i].name, key) != 0)
-        i++;
-    if (i == p->kind->n_params)
-        return refuse(e, spec, p->kind, "unknown key '%s'", key);
-    const struct pipeline_param *param = &p->kind->params[i];
-    double number;
-    if (opt_parse_real(value, &number, NULL) < 0)
-        return refuse(e, spec, p->kind, "%s: '%s' is not a number", key, value);
-    if (!(number >= param->min && number <= param->max)) /* so that NaN is out of range */
-        return refuse(e, spec, p->kind, "%s: %s is out of range", key, value);
-    p->param[i] = number;
-    return 0;
+/* Behind the last key that is known begins the rest. */
+static bool begins_rest(const struct pipeline_kind *kind, const char *at)
+{
+    size_t n = strcspn(at, "=, ");
+    bool is_every = n == strlen(every.name) && memcmp(at, every.name, n) == 0 && at[n] == '=';
+    return kind->text_is_rest && !is_every && !find_param(kind, at, n);
 }
 
 static int parse_params(const char *spec, const char *params, struct pipeline *p, struct err *e)
 {
     for (;;) {
+        if (begins_rest(p->kind, params))
+            return set_text(p, params, strlen(params), e);
         size_t n = strcspn(params, ",");
         int rc = parse_param(spec, params, n, p, e);
         if (rc < 0 || !params[n])
@@ -142,17 +190,69 @@ static int parse_spec(const char *spec, struct pipeline *p, struct err *e)
                       kind_name);
     pipeline_default(p, kind);
     memcpy(p->name, spec, name_len);
-    return kind_name[kind_len] ? parse_params(spec, kind_name + kind_len + 1, p, e) : 0;
+    if (kind == &pipeline_chain)
+        rc = set_text(p, kind_name, kind_len, e);
+    if (rc < 0)
+        return rc;
+    rc = kind_name[kind_len] ? parse_params(spec, kind_name + kind_len + 1, p, e) : 0;
+    if (rc == 0 && kind->text_is_rest && (!p->text || !*p->text))
+        return refuse(e, spec, kind, "%s is missing", kind->text);
+    return rc;
 }
 
-static void put(struct pipeline_set *set, const struct pipeline *p)
+static void close_pipeline(struct pipeline *p)
+{
+    if (p->instance && p->kind->close)
+        p->kind->close(p);
+    free(p->text);
+    *p = (struct pipeline){.kind = p->kind};
+}
+
+/* Its place for good: what is opened may point into it. Takes what hangs on p. */
+static struct pipeline *put(struct pipeline_set *set, const struct pipeline *p)
 {
     size_t i = 0;
     while (i < set->n && strcmp(set->item[i].name, p->name) != 0)
         i++;
-    set->item[i] = *p;
-    if (i == set->n)
+    if (i < set->n)
+        close_pipeline(&set->item[i]);
+    else
         set->n++;
+    set->item[i] = *p;
+    set->item[i].set = set;
+    return &set->item[i];
+}
+
+static int open_pipeline(struct pipeline *p, struct err *e)
+{
+    if (!p->text && p->kind->text_default)
+        p->text = strdup(p->kind->text_default);
+    return p->kind->open ? p->kind->open(p, e) : 0;
+}
+
+/* Under its own name, as far as it works without being told anything. */
+static void put_kind(struct pipeline_set *set, const struct pipeline_kind *kind)
+{
+    struct pipeline p;
+    if (kind->text_is_rest)
+        return;
+    pipeline_default(&p, kind);
+    snprintf(p.name, sizeof p.name, "%s", kind->name);
+    struct pipeline *placed = put(set, &p);
+    if (open_pipeline(placed, NULL) == 0)
+        return;
+    close_pipeline(placed); /* it is the last */
+    set->n--;
+}
+
+static int put_spec(struct pipeline_set *set, const char *spec, struct err *e)
+{
+    struct pipeline p = {.kind = NULL};
+    int rc = parse_spec(spec, &p, e);
+    if (rc == 0)
+        return open_pipeline(put(set, &p), e);
+    free(p.text);
+    return rc;
 }
 
 int pipeline_set_init(struct pipeline_set *set, const char *const *specs, size_t n, struct err *e)
@@ -163,26 +263,28 @@ int pipeline_set_init(struct pipeline_set *set, const char *const *specs, size_t
     *set = (struct pipeline_set){.item = calloc(n_kinds + n, sizeof *set->item)};
     if (!set->item)
         return err_set(e, EXIT_FAILED, "out of memory for %zu pipelines", n_kinds + n);
-
-    struct pipeline p;
-    for (size_t i = 0; i < n_kinds; i++) {
-        pipeline_default(&p, pipeline_kinds[i]);
-        snprintf(p.name, sizeof p.name, "%s", p.kind->name);
-        put(set, &p);
-    }
-    for (size_t i = 0; i < n; i++) {
-        int rc = parse_spec(specs[i], &p, e);
-        if (rc < 0)
-            return rc;
-        put(set, &p);
-    }
-    return 0;
+    for (size_t i = 0; i < n_kinds; i++)
+        put_kind(set, pipeline_kinds[i]);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = put_spec(set, specs[i], e);
+    return rc;
 }
 
 void pipeline_set_deinit(struct pipeline_set *set)
 {
+    for (size_t i = 0; i < set->n; i++)
+        close_pipeline(&set->item[i]);
     free(set->item);
     *set = (struct pipeline_set){0};
+}
+
+struct pipeline_health pipeline_health_of(const struct pipeline *p)
+{
+    struct pipeline_health h = {0};
+    if (p->kind->health)
+        p->kind->health(p, &h);
+    return h;
 }
 
 const struct pipeline *pipeline_find(const struct pipeline_set *set, const char *name)
@@ -208,6 +310,12 @@ void pipeline_set_json(const struct pipeline_set *set, struct text *out)
         for (size_t k = 0; k < p->kind->n_params; k++)
             json_num(&j, p->kind->params[k].name, p->param[k], 6);
         json_object_end(&j);
+        if (p->every > 1)
+            json_u64(&j, "every", p->every);
+        if (p->text)
+            json_str(&j, p->kind->text, p->text);
+        if (p->kind->health)
+            json_str(&j, "state", pipeline_health_of(p).degraded ? "degraded" : "ready");
         json_object_end(&j);
     }
     json_array_end(&j);

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,7 +31,15 @@ struct pipeline_param {
 struct pipeline_frame {
     const uint8_t *jpeg; /* borrowed; passed the SOI/EOI check and nothing more */
     size_t jpeg_bytes;
-    uint64_t index; /* frame_index of the session: gaps are dropped frames */
+    uint64_t index;       /* frame_index of the session: gaps are dropped frames */
+    uint64_t deadline_us; /* monotonic: an answer after that is late; 0: no budget */
+};
+
+/* How a pipeline that can fall ill is. */
+struct pipeline_health {
+    bool degraded;       /* its worker keeps dying: frames are answered with a status */
+    uint64_t n_restarts; /* of workers */
+    uint64_t n_failures; /* frames that a worker did not answer as it should */
 };
 
 struct pipeline;
@@ -40,6 +49,17 @@ struct pipeline_kind {
     const char *summary; /* one line for GET /pipelines and the man page */
     const struct pipeline_param *params;
     size_t n_params;
+    /* A text parameter: the value of this key; or, with text_is_rest, whatever stands behind
+     * the others ("exec:workers=2,python3 worker.py"), and text is what help calls it. */
+    const char *text;
+    bool text_is_rest; /* must be given, so the kind is not there under its own name */
+    const char *text_default;
+
+    /* Once for each pipeline, before the first session; sets p->instance. 0 or -EXIT_...
+     * With a text_default that does not work the kind is left out. NULL: nothing to do. */
+    int (*open)(struct pipeline *p, struct err *e);
+    void (*close)(struct pipeline *p);
+    void (*health)(const struct pipeline *p, struct pipeline_health *out); /* any thread */
 
     /* Makes a session's state. NULL: out of memory. Kinds without state leave both
      * functions NULL and get state NULL. */
@@ -56,13 +76,17 @@ struct pipeline {
     const struct pipeline_kind *kind;
     char name[PIPELINE_NAME_MAX];      /* what clients ask for */
     double param[PIPELINE_PARAMS_MAX]; /* in the order of kind->params */
+    char *text;                        /* see kind->text; owned by the set */
+    unsigned every;                    /* runs on each n-th frame; 0 and 1: on all */
+    const struct pipeline_set *set;    /* that it is in, for kinds made of others */
+    void *instance;                    /* of open */
 };
 
 /* The built-in kinds, NULL-terminated. */
 extern const struct pipeline_kind *const pipeline_kinds[];
 
 extern const struct pipeline_kind pipeline_null, pipeline_delay, pipeline_spin, pipeline_inspect,
-    pipeline_motion;
+    pipeline_motion, pipeline_face, pipeline_apriltag, pipeline_exec, pipeline_unix, pipeline_chain;
 
 /* The pipelines of this process: every kind under its own name, then those that
  * were asked for; a later one of the same name replaces an earlier one. */
@@ -71,10 +95,22 @@ struct pipeline_set {
     size_t n;
 };
 
-/* specs: n texts "NAME=KIND[:key=value,...]". 0, or -EXIT_USAGE naming the text
- * and what is known. Free with pipeline_set_deinit in either case. */
+/* specs: n texts "NAME=KIND[:key=value,...]". Opens them all. 0; -EXIT_USAGE naming the text and
+ * what is known; or why one cannot be opened. Free with pipeline_set_deinit in either case. */
 int pipeline_set_init(struct pipeline_set *set, const char *const *specs, size_t n, struct err *e);
 void pipeline_set_deinit(struct pipeline_set *set);
+
+/* A session's state for p into *state; it may be NULL. -1: out of memory. I/O thread. */
+int pipeline_session_new(const struct pipeline *p, void **state);
+void pipeline_session_free(const struct pipeline *p, void *state);
+
+/* kind->process; with `every` the last result again for the frames between, and in it how many
+ * frames old it is: stale_frames. Threads: as kind->process. */
+int pipeline_process(const struct pipeline *p, void *state, const struct pipeline_frame *frame,
+                     struct json *result);
+
+/* Of p; all zero where the kind has nothing that can fall ill. */
+struct pipeline_health pipeline_health_of(const struct pipeline *p);
 
 /* The pipeline of that name, or NULL. Borrowed from the set. */
 const struct pipeline *pipeline_find(const struct pipeline_set *set, const char *name);

@@ -6,12 +6,13 @@
 #include "common/clock.h"
 #include "server/pipeline.h"
 
-static void run(struct frame *f)
+static void run(struct frame *f, uint64_t budget_us)
 {
     struct json result = json_to(&f->result);
     struct pipeline_frame in = {.jpeg = f->jpeg, .jpeg_bytes = f->jpeg_bytes, .index = f->index};
+    in.deadline_us = budget_us ? f->arrived_us + budget_us : 0;
     json_object_begin(&result, NULL);
-    int rc = f->pipeline->kind->process(f->pipeline, f->state, &in, &result);
+    int rc = pipeline_process(f->pipeline, f->state, &in, &result);
     json_object_end(&result);
     f->fate = rc < 0 || f->result.cut ? FRAME_FAILED : FRAME_ANSWERED;
     f->finished_us = clock_now_us();
@@ -40,7 +41,7 @@ static bool take_turn(struct sched *s)
     if (f->fate != FRAME_DROPPED) {
         f->started_us = now_us;
         pthread_mutex_unlock(&s->lock);
-        run(f);
+        run(f, s->turns.rule.budget_us);
         pthread_mutex_lock(&s->lock);
         s->busy_us += f->finished_us - f->started_us;
         turns_finish(&s->turns, seat, f);

@@ -109,8 +109,8 @@ static void unlink_and_free(struct session *s)
     if (s->next)
         s->next->prev = s->prev;
     ledger_add(&d->stats.ended, &s->ledger);
-    if (s->state)
-        s->pipeline->kind->session_free(s->state);
+    if (s->pipeline)
+        pipeline_session_free(s->pipeline, s->state);
     free(s);
 }
 
@@ -259,6 +259,11 @@ static void drop(struct session *s, struct frame *f, enum drop_reason reason)
     pool_put(&s->d->pool, f);
 }
 
+static struct stats_pipeline *stats_of(const struct session *s)
+{
+    return &s->d->stats.by_pipeline[s->pipeline - s->d->pipelines.item];
+}
+
 static void answer(struct session *s, const struct frame *f)
 {
     struct proto_timing timing;
@@ -269,6 +274,7 @@ static void answer(struct session *s, const struct frame *f)
     stats_add_time(&s->d->stats.wait, timing.wait_us);
     stats_add_time(&s->d->stats.pipeline, timing.pipeline_us);
     stats_add_time(&s->d->stats.total, timing.server_us);
+    stats_add_time(&stats_of(s)->time, timing.pipeline_us);
     feel_pressure(s, false);
 }
 
@@ -277,6 +283,7 @@ static void fail(struct session *s, const struct frame *f)
     static const char detail[] = "The pipeline failed to process this frame";
     struct log_line l;
     s->ledger.failed++;
+    stats_of(s)->failed++;
     log_session(&l, LOG_WARN, "stream_pipeline_error", s);
     log_u64(&l, "frame_index", f->index);
     log_end(&l);
@@ -489,7 +496,7 @@ struct session *session_new(struct streamd *d, struct lws *wsi, const struct pro
     if (strlen(query->pipeline_id) == query->pipeline_id_bytes)
         s->pipeline = pipeline_find(&d->pipelines, query->pipeline_id);
     const struct pipeline *p = s->pipeline;
-    if (p && p->kind->session_new && !(s->state = p->kind->session_new(p))) {
+    if (p && pipeline_session_new(p, &s->state) < 0) {
         free(s);
         return NULL;
     }

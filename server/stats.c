@@ -41,20 +41,30 @@ static void gauge(struct text *out, const char *name, uint64_t value, const char
     text_addf(out, "%s %llu\n", name, (unsigned long long)value);
 }
 
+/* The lines of one histogram; labels is "" or "name=\"value\"". */
+static void histogram_lines(struct text *out, const char *name, const char *labels,
+                            const struct stats_histogram *h)
+{
+    uint64_t below = 0;
+    const char *comma = *labels ? "," : "";
+    const char *open = *labels ? "{" : "", *close = *labels ? "}" : "";
+    for (unsigned k = 0; k < STATS_EDGES; k++) {
+        below += h->count[k];
+        text_addf(out, "%s_bucket{%s%sle=\"%g\"} %llu\n", name, labels, comma,
+                  (double)edges_us[k] / 1e6, (unsigned long long)below);
+    }
+    below += h->count[STATS_EDGES];
+    text_addf(out, "%s_bucket{%s%sle=\"+Inf\"} %llu\n", name, labels, comma,
+              (unsigned long long)below);
+    text_addf(out, "%s_sum%s%s%s %.6f\n", name, open, labels, close, (double)h->sum_us / 1e6);
+    text_addf(out, "%s_count%s%s%s %llu\n", name, open, labels, close, (unsigned long long)below);
+}
+
 static void histogram(struct text *out, const char *name, const struct stats_histogram *h,
                       const char *help)
 {
-    uint64_t below = 0;
     head(out, name, "histogram", help);
-    for (unsigned k = 0; k < STATS_EDGES; k++) {
-        below += h->count[k];
-        text_addf(out, "%s_bucket{le=\"%g\"} %llu\n", name, (double)edges_us[k] / 1e6,
-                  (unsigned long long)below);
-    }
-    below += h->count[STATS_EDGES];
-    text_addf(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.6f\n%s_count %llu\n", name,
-              (unsigned long long)below, name, (double)h->sum_us / 1e6, name,
-              (unsigned long long)below);
+    histogram_lines(out, name, "", h);
 }
 
 static void frames(struct text *out, const struct ledger *l)
@@ -86,6 +96,87 @@ static void sessions(struct text *out, const struct streamd *d)
                   pressure_state_name((enum pressure_state)k), (unsigned long long)in_state[k]);
 }
 
+/* A label's value: Prometheus' text format escapes these three. */
+static void add_label(struct text *out, const char *value)
+{
+    for (; *value; value++) {
+        if (*value == '\\' || *value == '"')
+            text_add_char(out, '\\');
+        if (*value == '\n')
+            text_add(out, "\\n");
+        else
+            text_add_char(out, *value);
+    }
+}
+
+/* pipeline="NAME" */
+static void add_name(struct text *out, const struct pipeline *p)
+{
+    text_add(out, "pipeline=\"");
+    add_label(out, p->name);
+    text_add_char(out, '"');
+}
+
+static void times_of_pipelines(struct text *out, const struct streamd *d)
+{
+    static const char name[] = "streamd_pipeline_by_name_seconds";
+    static const char failed[] = "streamd_pipeline_failed_total";
+    char bytes[4 * PIPELINE_NAME_MAX];
+    head(out, name, "histogram", "Time in each pipeline.");
+    for (size_t i = 0; i < d->pipelines.n; i++) {
+        struct text labels = text_fixed(bytes, sizeof bytes);
+        const struct stats_pipeline *p = &d->stats.by_pipeline[i];
+        add_name(&labels, &d->pipelines.item[i]);
+        histogram_lines(out, name, bytes, &p->time);
+    }
+    head(out, failed, "counter", "Frames that each pipeline failed to process.");
+    for (size_t i = 0; i < d->pipelines.n; i++) {
+        text_addf(out, "%s{", failed);
+        add_name(out, &d->pipelines.item[i]);
+        text_addf(out, "} %llu\n", (unsigned long long)d->stats.by_pipeline[i].failed);
+    }
+}
+
+static void of_pipelines(struct text *out, const struct pipeline_set *set, const char *name,
+                         const char *type, const char *help,
+                         uint64_t (*value)(const struct pipeline_health *))
+{
+    head(out, name, type, help);
+    for (size_t i = 0; i < set->n; i++) {
+        struct pipeline_health h = pipeline_health_of(&set->item[i]);
+        if (!set->item[i].kind->health)
+            continue;
+        text_addf(out, "%s{", name);
+        add_name(out, &set->item[i]);
+        text_addf(out, "} %llu\n", (unsigned long long)value(&h));
+    }
+}
+
+static uint64_t is_degraded(const struct pipeline_health *h)
+{
+    return h->degraded;
+}
+
+static uint64_t n_restarts(const struct pipeline_health *h)
+{
+    return h->n_restarts;
+}
+
+static uint64_t n_failures(const struct pipeline_health *h)
+{
+    return h->n_failures;
+}
+
+static void workers_of_pipelines(struct text *out, const struct pipeline_set *set)
+{
+    of_pipelines(out, set, "streamd_pipeline_degraded", "gauge",
+                 "1 while a pipeline's worker keeps failing.", is_degraded);
+    of_pipelines(out, set, "streamd_pipeline_restarts_total", "counter",
+                 "Workers of the pipeline started again.", n_restarts);
+    of_pipelines(out, set, "streamd_pipeline_worker_failures_total", "counter",
+                 "Frames that a worker did not answer as it should.", n_failures);
+}
+
 void stats_write_metrics(struct streamd *d, struct text *out)
 {
     struct ledger l = stats_ledger(d);
@@ -105,4 +196,6 @@ void stats_write_metrics(struct streamd *d, struct text *out)
          "Time that workers spent in pipelines; its rate over streamd_workers is utilisation.");
     text_addf(out, "streamd_worker_busy_seconds_total %.6f\n",
               (double)sched_busy_us(&d->sched) / 1e6);
+    times_of_pipelines(out, d);
+    workers_of_pipelines(out, &d->pipelines);
 }

@@ -23,6 +23,10 @@ struct stats {
     struct ledger ended; /* of the sessions that are gone */
     uint64_t sessions_total, slow_downs, received_bytes, sent_bytes, replies_unsent;
     struct stats_histogram wait, pipeline, total;
+    struct stats_pipeline {
+        struct stats_histogram time;
+        uint64_t failed;
+    } * by_pipeline; /* as many as the set has, in its order */
 };
 
 void stats_add_time(struct stats_histogram *h, uint64_t us);

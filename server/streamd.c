@@ -223,6 +223,9 @@ int streamd_start(struct streamd *d, const struct settings *settings, struct err
                               .drop_threshold = settings->drop_threshold};
     signal(SIGPIPE, SIG_IGN);
     int rc = pipeline_set_init(&d->pipelines, settings->pipelines.item, settings->pipelines.n, e);
+    d->stats.by_pipeline = calloc(d->pipelines.n + 1, sizeof *d->stats.by_pipeline);
+    if (rc == 0 && !d->stats.by_pipeline)
+        rc = err_set(e, EXIT_FAILED, "out of memory");
     if (rc == 0)
         rc = loop_init(&d->loop, e);
     if (rc == 0)
@@ -288,4 +291,5 @@ void streamd_stop(struct streamd *d)
     text_deinit(&d->message);
     pool_deinit(&d->pool);
     pipeline_set_deinit(&d->pipelines);
+    free(d->stats.by_pipeline);
 }

@@ -417,14 +417,19 @@ class Metrics:
             self._check_histogram(name)
 
     def _check_histogram(self, name):
-        rows = [(dict(k)["le"], v) for (n, k), v in self.series.items() if n == name + "_bucket"]
-        edges = [float(le) for le, _ in rows]
-        counts = [v for _, v in rows]
-        assert edges == sorted(set(edges)), f"{name}: edges not ascending"
-        assert counts == sorted(counts), f"{name}: not cumulative"
-        assert rows and rows[-1][0] == "+Inf"
-        assert counts[-1] == self.value(name + "_count")
-        assert self.value(name + "_sum") >= 0
+        """Each of its sets of labels is a histogram of its own."""
+        sets = {k for (n, k) in self.series if n == name + "_count"}
+        assert sets, f"{name} has no series"
+        for labels in sets:
+            rows = [(dict(k)["le"], v) for (n, k), v in self.series.items()
+                    if n == name + "_bucket" and labels <= k]
+            edges = [float(le) for le, _ in rows]
+            counts = [v for _, v in rows]
+            assert edges == sorted(set(edges)), f"{name}: edges not ascending"
+            assert counts == sorted(counts), f"{name}: not cumulative"
+            assert rows and rows[-1][0] == "+Inf"
+            assert counts[-1] == self.value(name + "_count", **dict(labels))
+            assert self.value(name + "_sum", **dict(labels)) >= 0
 
     def value(self, name, **labels):
         return self.series[name, frozenset(labels.items())]

@@ -76,7 +76,8 @@ def test_the_page_names_every_variable(program):
         assert f"{program}_" + flag[2:].replace("-", "_") in page
 
 
-@pytest.mark.parametrize("page", ["streamd.8", "streamctl.1", "streamload.1", "streamd-protocol.7"])
+@pytest.mark.parametrize("page", ["streamd.8", "streamctl.1", "streamload.1", "streamd-protocol.7",
+                                  "streamd-pipeline.7"])
 def test_the_pages_are_clean(page):
     path = page_path("streamd").parent / page
     lint = subprocess.run(["mandoc", "-Tlint", "-Wwarning", path], capture_output=True, text=True)
