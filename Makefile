@@ -27,7 +27,7 @@ CFLAGS ?= -O2 -g
 SANF   := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 FLAGS  := -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. -MMD -MP -pthread $(SANF) \
           -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
-LIBS_streamd   := -lwebsockets -lturbojpeg -lcjson -lm
+LIBS_streamd   := -lwebsockets -lturbojpeg -lcjson -ldl -lm
 LIBS_streamctl := -lwebsockets -lturbojpeg -lcurl -lv4l2 -lcjson -lm
 LIBS_streamload:= -lwebsockets -lssl -lcrypto -lev -lturbojpeg -lcurl -lcjson -lz -lm
 LIBS_all       := -lwebsockets -lssl -lcrypto -lev -lturbojpeg -lcurl -lv4l2 -lcjson -lz -lm
@@ -42,6 +42,11 @@ else
 without := server/pipelines/apriltag.c
 endif
 
+# Libraries that streamd loads: see server/plugin/streamd_plugin.h. They see that header and no other.
+PLUGINS   := example $(if $(call has_header,zbar.h),zbar)
+LIBS_zbar := -lzbar
+PLUGIN_SO  = $(PLUGINS:%=$B/plugins/%.so)
+
 PROGRAMS := streamd streamctl streamload
 common   := $(wildcard common/*.c)
 streamd  := $(filter-out $(without),$(wildcard server/*.c server/pipelines/*.c))
@@ -54,22 +59,36 @@ UNITS    := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c)
 FUZZERS  := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 PAGES    := $(patsubst %.in,$B/%,$(wildcard man/*.in)) $(addprefix $B/,$(wildcard man/*.[178]))
 SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*.[ch] cli/v4l2/*.[ch] \
-              loadgen/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch] tests/shim/*.c tests/vm/*.c tests/bench/*.c)
+              loadgen/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch] tests/shim/*.c tests/vm/*.c tests/bench/*.c \
+              server/plugin/*.h plugins/*.c)
 DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
-.PHONY: FORCE test-vm bench-overload bench-loadgen bench-compare bench-capture bench-pipelines all programs units fuzzers pages demo test check unit-check integration-check \
+.PHONY: FORCE plugins test-vm bench-overload bench-loadgen bench-compare bench-capture bench-pipelines all programs units fuzzers pages demo test check unit-check integration-check \
         valgrind-check fuzz fuzz-run lint format install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: programs pages
+all: programs plugins pages
 programs: $(addprefix $B/,$(PROGRAMS))
 units: $(UNITS)
 pages: $(PAGES)
+plugins: $(PLUGIN_SO)
+
+$B/include/streamd/plugin.h: server/plugin/streamd_plugin.h
+	@mkdir -p $(@D)
+	@cp $< $@
+
+$B/plugins/%.so: plugins/%.c $B/include/streamd/plugin.h
+	@mkdir -p $(@D)
+	@$(CC) $(filter-out -I. -MMD -MP,$(FLAGS)) -I$B/include $(CFLAGS) $(LDFLAGS) -shared -fPIC \
+	    -fvisibility=hidden -o $@ $< $(LIBS_$*)
+	$(call DONE,LD)
 
 # Other flags, such as a library that was installed meanwhile, make other objects.
-$B/flags: FORCE
-	@mkdir -p $(@D)
+$B:
+	@mkdir -p $@
+
+$B/flags: FORCE | $B
 	$(file >$@.new,$(CC) $(FLAGS) $(CFLAGS))
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
@@ -79,7 +98,7 @@ $B/%.o: %.c $B/flags
 	$(call DONE,CC)
 
 # Pixels by the million: worth the compiler's vector code.
-$B/cli/raw.o: CFLAGS += -O3
+$B/cli/raw.o: private CFLAGS += -O3
 
 $B/libcommon.a: $(call objs,$(common))
 $B/libstreamd.a: $(call parts,$(streamd))
@@ -156,7 +175,7 @@ $B/tests/v4l2shim.so: tests/shim/v4l2shim.c
 	@$(CC) $(filter-out -fsanitize=% -MMD -MP,$(FLAGS)) $(CFLAGS) -shared -fPIC -o $@ $<
 	$(call DONE,LD)
 
-integration-check: programs pages $B/tests/v4l2shim.so
+integration-check: programs plugins pages $B/tests/v4l2shim.so
 	@V4L2SHIM=$(abspath $B/tests/v4l2shim.so) STREAMD=$(abspath $B/streamd) STREAMCTL=$(abspath $B/streamctl) \
 	    STREAMLOAD=$(abspath $B/streamload) TEST_SLOW=$(if $(SAN),3,1) $(PYTHON) -B -m pytest -q -n 4 \
 	    -p no:cacheprovider tests/integration
@@ -219,14 +238,14 @@ bench-capture: programs $B/bench/capture_bench $B/tests/v4l2shim.so
 	@tools/deps bench
 	@$(PYTHON) -B tests/bench/capture.py --build $B --into README.md
 
-lint: pages
+lint: pages $B/include/streamd/plugin.h
 	@tools/deps build lint
 	@clang-format --dry-run -Werror $(SOURCES)
 	@for p in $(PAGES); do mandoc -Tlint -Wwarning $$p || exit 1; done
 	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --suppressions-list=.cppcheck \
 	    --enable=warning,performance,portability -D_GNU_SOURCE -DVERSION='""' \
-	    -D'cJSON_ArrayForEach(e, a)=for (; e;)' -I. common server cli loadgen
-	@printf '%s\n' $(filter common/%.c server/%.c cli/%.c loadgen/%.c,$(SOURCES)) | \
+	    -D'cJSON_ArrayForEach(e, a)=for (; e;)' -I. -I$B/include common server cli loadgen plugins
+	@printf '%s\n' $(filter common/%.c server/%.c cli/%.c loadgen/%.c,$(SOURCES)) $(PLUGINS:%=plugins/%.c) | \
 	    xargs -P 2 -n 4 clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null
 
 format:
@@ -244,6 +263,12 @@ install: all
 	for p in $(PROGRAMS); do \
 	    $B/$$p --completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$p; \
 	done
+	install -d $(DESTDIR)$(PREFIX)/include/streamd $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+	    $(DESTDIR)$(PREFIX)/lib/streamd/plugins
+	install -m 644 server/plugin/streamd_plugin.h $(DESTDIR)$(PREFIX)/include/streamd/plugin.h
+	install -m 644 $(PLUGIN_SO) $(DESTDIR)$(PREFIX)/lib/streamd/plugins
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' server/plugin/streamd-plugin.pc.in \
+	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/streamd-plugin.pc
 
 clean:
 	rm -rf build

@@ -9,12 +9,12 @@
 #include "common/opt.h"
 
 const struct pipeline_kind *const pipeline_kinds[] = {
-    &pipeline_null,     &pipeline_delay,  &pipeline_spin,
-    &pipeline_inspect,  &pipeline_motion, &pipeline_face,
+    &pipeline_null,     &pipeline_delay, &pipeline_spin,   &pipeline_inspect,
+    &pipeline_motion,   &pipeline_face,
 #ifdef HAVE_APRILTAG
     &pipeline_apriltag,
 #endif
-    &pipeline_exec,     &pipeline_unix,   NULL,
+    &pipeline_exec,     &pipeline_unix,  &pipeline_plugin, NULL,
 };
 
 static void add_known_kinds(struct text *t)

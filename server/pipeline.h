@@ -86,7 +86,8 @@ struct pipeline {
 extern const struct pipeline_kind *const pipeline_kinds[];
 
 extern const struct pipeline_kind pipeline_null, pipeline_delay, pipeline_spin, pipeline_inspect,
-    pipeline_motion, pipeline_face, pipeline_apriltag, pipeline_exec, pipeline_unix, pipeline_chain;
+    pipeline_motion, pipeline_face, pipeline_apriltag, pipeline_exec, pipeline_unix,
+    pipeline_plugin, pipeline_chain;
 
 /* The pipelines of this process: every kind under its own name, then those that
  * were asked for; a later one of the same name replaces an earlier one. */

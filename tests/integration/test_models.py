@@ -299,3 +299,11 @@ def test_worker_slower_than_the_budget_still_answers(streamd, worker):
     server = streamd("--budget", "37ms", "--pipeline", f"m=exec:{command}")
     results = ask(server, "m", 10)
     assert len(results) >= 5 and all("n" in r for r in results)
+
+
+def test_plugin_in_the_process(streamd):
+    """plugins/example.c, as it is built and installed."""
+    library = pathlib.Path(harness.binary()).parent / "plugins" / "example.so"
+    results = ask(start(streamd, f"m=plugin:{library}"), "m", 10)
+    assert len(results) == 10
+    assert all(0 < r["brightness"] < 256 for r in results)
