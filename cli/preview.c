@@ -3,6 +3,7 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <math.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,8 +60,10 @@ static void write_all(const struct text *t)
     const char *at = text_str(t);
     size_t left = t->len;
     while (left > 0) {
+        struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+        poll(&room, 1, -1); /* somebody may have made it non-blocking */
         ssize_t n = write(STDERR_FILENO, at, left);
-        if (n < 0 && errno != EINTR)
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
             return; /* nowhere to complain */
         at += n > 0 ? n : 0;
         left -= n > 0 ? (size_t)n : 0;
@@ -105,8 +108,11 @@ static bool decode(struct preview *v, struct blocks_picture *p, unsigned *full_w
         v->rgb_bytes = v->rgb ? n_bytes : 0;
     }
     *p = (struct blocks_picture){v->rgb, (unsigned)width, (unsigned)height, (size_t)width * 3};
-    return v->rgb && tjDecompress2(v->decoder, v->now.jpeg, v->now.n_bytes, v->rgb, width, 0,
-                                   height, TJPF_RGB, TJFLAG_FASTDCT | TJFLAG_FASTUPSAMPLE) == 0;
+    if (!v->rgb)
+        return false;
+    int rc = tjDecompress2(v->decoder, v->now.jpeg, v->now.n_bytes, v->rgb, width, 0, height,
+                           TJPF_RGB, TJFLAG_FASTDCT | TJFLAG_FASTUPSAMPLE);
+    return rc == 0 || tjGetErrorCode(v->decoder) == TJERR_WARNING; /* worth seeing all the same */
 }
 
 static void draw(struct preview *v)

@@ -14,6 +14,7 @@
 #include "cli/v4l2/camera.h"
 #include "cli/v4l2/capture.h"
 #include "cli/v4l2/hotplug.h"
+#include "common/clock.h"
 
 #define LOOK_EVERY_US   500000u
 #define LOOK_SOON_US    20000u /* after news of the kernel: its node is being made */
@@ -41,15 +42,16 @@ struct v4l2_source {
     unsigned n_failed;                        /* starts in a row without a picture */
 };
 
+/* Opening a camera takes its time: the turn's clock may be a second old. */
 static void look_later(struct v4l2_source *s, uint64_t wait_us)
 {
-    loop_timer_set(s->loop, &s->again, s->loop->now_us + wait_us);
+    loop_timer_set(s->loop, &s->again, clock_now_us() + wait_us);
 }
 
 static void watch_for_stall(struct v4l2_source *s)
 {
     if (s->stall_us)
-        loop_timer_set(s->loop, &s->stall, s->loop->now_us + s->stall_us);
+        loop_timer_set(s->loop, &s->stall, clock_now_us() + s->stall_us);
 }
 
 /* --- losing it --- */
@@ -140,7 +142,7 @@ static void follow_signal(struct v4l2_source *s)
     if (!changed)
         return;
     let_go(s);
-    look_later(s, 0);
+    look_later(s, ++s->n_failed <= QUICK_FAILURES ? 0 : LOOK_EVERY_US); /* it may flap */
     source_out_note(&s->out, "the signal at the input has changed");
 }
 
@@ -204,22 +206,38 @@ static bool start(struct v4l2_source *s, struct err *e)
     return true;
 }
 
+/* It could not be opened (again). */
+static void tell_why(struct v4l2_source *s, const struct err *why)
+{
+    if (!s->reconnect) {
+        source_out_end(&s->out, -EXIT_FAILED, why);
+        return;
+    }
+    look_later(s, LOOK_EVERY_US);
+    bool absent = access(s->was.path, F_OK) < 0; /* which was told when it went */
+    if (absent || strcmp(why->text, s->told) == 0)
+        return;
+    snprintf(s->told, sizeof s->told, "%s", why->text);
+    source_out_note(&s->out, why->text);
+}
+
 static void look(struct v4l2_source *s)
 {
     struct err why = {{0}};
     int rc = camera_open_again(&s->camera, &s->was, &s->spec, &s->camera_options, &why);
-    if (rc == 0 && s->camera.signal != CAMERA_SIGNAL_FINE) {
+    bool has_signal = s->camera.signal == CAMERA_SIGNAL_FINE;
+    if (rc == 0 && has_signal && start(s, &why))
+        return;
+    if (rc == 0 && !has_signal && s->reconnect) {
         wait_for_signal(s);
         return;
     }
-    if (rc == 0 && start(s, &why))
-        return;
-    look_later(s, LOOK_EVERY_US);
-    bool absent = access(s->was.path, F_OK) < 0; /* which was told when it went */
-    if (absent || strcmp(why.text, s->told) == 0)
-        return;
-    snprintf(s->told, sizeof s->told, "%s", why.text);
-    source_out_note(&s->out, why.text);
+    if (rc == 0 && !has_signal) {
+        err_set(&why, EXIT_FAILED, "%s (%s): %s", s->was.card, s->was.path,
+                camera_signal_text(s->camera.signal));
+        camera_close(&s->camera);
+    }
+    tell_why(s, &why);
 }
 
 static void on_again(void *ctx)

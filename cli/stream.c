@@ -200,8 +200,10 @@ static void send_picture(void *ctx, struct picture *p)
     pace_take(&s->adapt.pace, now_us);
     frame.id = link_send(&s->link, p);
     flight_add(&s->flight, &frame);
-    if (s->set->count && s->tally.ledger.sent >= s->set->count)
+    if (s->set->count && s->tally.ledger.sent >= s->set->count) {
+        outgoing_drop(&s->outgoing); /* what waits is one too many */
         finish(s, "count", EXIT_DONE, s->set->answer_timeout_us);
+    }
 }
 
 static void on_encoded(void *ctx, const struct picture *p)

@@ -162,7 +162,7 @@ static int set_up_opened(struct camera *c, const struct camera_spec *s,
 int camera_open(struct camera *c, const struct camera_spec *s, const struct camera_options *o,
                 struct err *e)
 {
-    *c = (struct camera){.fps = 0};
+    *c = (struct camera){.device.fd = -1};
     int rc = find_open(&c->device, s, o->converts, e);
     return rc < 0 ? rc : set_up_opened(c, s, o, e);
 }
@@ -170,7 +170,7 @@ int camera_open(struct camera *c, const struct camera_spec *s, const struct came
 int camera_open_again(struct camera *c, const struct device *was, const struct camera_spec *s,
                       const struct camera_options *o, struct err *e)
 {
-    *c = (struct camera){.fps = 0};
+    *c = (struct camera){.device.fd = -1};
     int rc = find_again(&c->device, was, e);
     return rc < 0 ? rc : set_up_opened(c, s, o, e);
 }

@@ -55,6 +55,28 @@ static void free_buffers(struct capture_buffers *set, bool converts)
     free(set);
 }
 
+/* A mapping keeps the driver's file open, and so the camera busy, also after close(). So what is
+ * still out gets memory of its own with the same bytes; those that read on meanwhile (the
+ * encoder's threads) notice nothing, because the pages change places in one step. */
+static void detach(struct mapping *m)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t all = (m->headroom + m->n_bytes + page - 1) / page * page;
+    uint8_t *copy = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (copy == MAP_FAILED)
+        return; /* then the camera stays busy until the picture is freed */
+    memcpy(copy + m->headroom, m->at, m->n_bytes);
+    if (mremap(copy, all, all, MREMAP_MAYMOVE | MREMAP_FIXED, m->at - m->headroom) == MAP_FAILED)
+        munmap(copy, all);
+}
+
+static void detach_buffers(struct capture_buffers *set)
+{
+    for (unsigned i = 0; i < set->n; i++)
+        for (unsigned k = 0; k < set->buffer[i].n_planes; k++)
+            detach(&set->buffer[i].plane[k]);
+}
+
 /* The driver's memory with a page of ours in front. */
 static bool map_with_headroom(struct mapping *m, int fd, off_t offset)
 {
@@ -188,6 +210,8 @@ void capture_stop(struct capture *c)
     set->device = NULL;
     if (set->n_out == 0)
         free_buffers(set, converts);
+    else
+        detach_buffers(set);
 }
 
 /* --- pictures --- */
@@ -299,15 +323,18 @@ static void take_buffer(struct capture *c, const struct query *q, struct capture
     uint64_t now_us = clock_now_us();
     uint64_t stamp_us = captured_us(&q->buffer, now_us, &stamp);
     for (m.n = 0; m.n < b->n_planes; m.n++) {
-        m.at[m.n] = b->plane[m.n].at;
         size_t used = c->device->is_mplane ? q->plane[m.n].bytesused : q->buffer.bytesused;
-        m.n_bytes[m.n] = used < b->plane[m.n].n_bytes ? used : b->plane[m.n].n_bytes;
+        size_t skip = c->device->is_mplane ? q->plane[m.n].data_offset : 0; /* in bytesused */
+        used = used < b->plane[m.n].n_bytes ? used : b->plane[m.n].n_bytes;
+        skip = skip < used ? skip : used;
+        m.at[m.n] = b->plane[m.n].at + skip;
+        m.n_bytes[m.n] = used - skip;
     }
     b->picture =
         (struct picture){.captured_us = stamp_us,
                          .captured_wall_s = clock_wall_s() - (double)(now_us - stamp_us) / 1e6,
                          .n_bytes = m.n_bytes[0],
-                         .bytes = b->plane[0].at,
+                         .bytes = (uint8_t *)m.at[0],
                          .release = release};
     c->buffers->n_out++;
     enum frame_fault fault =

@@ -8,8 +8,8 @@
  *
  * Drivers that cannot stream are read() from, a picture at a time.
  *
- * Ownership: the caller's storage. capture_stop may come while pictures are out: their memory
- * stays mapped until the last is freed, the descriptor does not.
+ * Ownership: the caller's storage. capture_stop may come while pictures are out: they stay what
+ * they are, in memory of their own, and the driver gets all of its back.
  * Threads: one at a time (pictures may be read by others).
  */
 #pragma once

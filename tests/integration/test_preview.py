@@ -14,6 +14,7 @@ import pytest
 
 import ctl_helpers
 import harness
+import jpegs
 
 HALF_BLOCK = "\u2580".encode()
 
@@ -92,6 +93,13 @@ def test_only_what_changes_is_drawn(streamd, terminal):
     assert len(drawings) > 3
     first = drawings[0].count(HALF_BLOCK)
     assert all(d.count(HALF_BLOCK) < first / 2 for d in drawings[1:])
+
+
+def test_slightly_broken_pictures_are_drawn(streamd, terminal, tmp_path):
+    (tmp_path / "cut.jpg").write_bytes(jpegs.COLOR[:-60] + b"\xff\xd9")
+    t = terminal(tmp_path / "cut.jpg", f"localhost:{streamd().port}", "--preview", "--loop", "-n",
+                 5, "-p", "null")
+    assert HALF_BLOCK in t.read_to_end()
 
 
 def test_terminal_that_does_not_read_slows_nothing(streamd, terminal):

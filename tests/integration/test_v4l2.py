@@ -197,6 +197,19 @@ def test_stalled_camera_is_opened_again(stream):
     assert len(ran.events("source")) == 2
 
 
+def test_opening_takes_no_time_of_the_stall(stream):
+    """0.4 s to open, and a picture within 0.3 s of that: nothing is wrong with this camera."""
+    ran = stream("/dev/video0", "-n", 5, "--stall", "300ms", SLOW_MS=200)
+    assert (ran.status, ran.notes) == (0, [])
+
+
+def test_count_ends_though_encoding_is_slower_than_the_camera(stream):
+    """What waits when the last one leaves is not waited for: else this takes a minute."""
+    ran = stream("/dev/video0,size=320x240,fps=60", "-n", 5, "--answer-timeout", "60s",
+                 FORMATS="YUYV", FRAME="", ENCODE_MS=45)
+    assert (ran.status, ran.end["reason"], ran.end["sent"]) == (0, "count", 5)
+
+
 def test_unplugged_camera_ends_without_reconnect(stream):
     ran = stream("/dev/video0", "--no-reconnect", FAULT="enodev@3")
     assert ran.status == 1

@@ -14,6 +14,8 @@
  *   V4L2SHIM_FAULT   kind@N,... at the N-th frame of each stream: error_flag, short, empty, huge,
  *                    padded, gap, burst, eio, enodev, stall
  *   V4L2SHIM_ERROR   call:errno,... for example open:EBUSY, streamon:ENOSPC, reqbufs:ENOMEM
+ *   V4L2SHIM_SLOW_MS S_FMT and STREAMON take so long
+ *   V4L2SHIM_ENCODE_MS so much longer does libjpeg-turbo take to encode planes
  *   V4L2SHIM_GONE    file: while it exists the device cannot be opened (ENOENT)
  *
  * One device, one opener at a time. Not seen by statically linked programs.
@@ -35,6 +37,7 @@
 #include <sys/sysmacros.h>
 #include <sys/timerfd.h>
 #include <time.h>
+#include <turbojpeg.h>
 #include <unistd.h>
 
 #define BUFFERS_MAX 8
@@ -95,6 +98,13 @@ static int fail_if_told(const char *call)
                 return -1;
             }
     return 0;
+}
+
+static void sleep_for(const char *milliseconds)
+{
+    long ms = strtol(setting(milliseconds, "0"), NULL, 10);
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
 }
 
 static bool is_device(const char *path)
@@ -294,6 +304,8 @@ static int queue_buffer(const struct v4l2_buffer *b)
 static int switch_stream(bool on)
 {
     struct itimerspec t = {.it_value = {0}};
+    if (on)
+        sleep_for("V4L2SHIM_SLOW_MS");
     if (on && fail_if_told("streamon") < 0)
         return -1;
     shim.on = on;
@@ -433,6 +445,7 @@ static int device_call(unsigned long request, void *arg)
     case VIDIOC_S_FMT:
         if (fail_if_told("s_fmt") < 0)
             return -1;
+        sleep_for("V4L2SHIM_SLOW_MS");
         take_format(arg, true);
         return 0;
     case VIDIOC_G_PARM:
@@ -551,4 +564,17 @@ int stat(const char *path, struct stat *st)
 int fstat(int fd, struct stat *st)
 {
     return is_ours(fd) ? device_stat(st) : (int)kernel(SYS_fstat, fd, (long)st, 0, 0, 0, 0);
+}
+
+/* Of libjpeg-turbo. */
+DLLEXPORT int tjCompressFromYUVPlanes(tjhandle handle, const unsigned char **planes, int width,
+                                      const int *strides, int height, int subsampling,
+                                      unsigned char **jpeg, unsigned long *n_bytes, int quality,
+                                      int flags)
+{
+    int (*real)(tjhandle, const unsigned char **, int, const int *, int, int, unsigned char **,
+                unsigned long *, int, int);
+    *(void **)&real = dlsym(RTLD_NEXT, "tjCompressFromYUVPlanes");
+    sleep_for("V4L2SHIM_ENCODE_MS");
+    return real(handle, planes, width, strides, height, subsampling, jpeg, n_bytes, quality, flags);
 }

@@ -10,6 +10,7 @@
 #include <linux/videodev2.h>
 #include <string.h>
 
+#include "cli/v4l2/camera.h"
 #include "cli/v4l2/spec.h"
 
 #define N(a)  (sizeof(a) / sizeof(a)[0])
@@ -180,6 +181,16 @@ static void wrong_names_are_refused(void **state)
     assert_false(camera_spec_matches("test:"));
 }
 
+static void what_is_not_found_leaves_no_descriptor(void **state)
+{
+    struct camera_spec s = {.by = CAMERA_BY_SERIAL, .text = "no such serial number", .input = -1};
+    struct camera_options o = {.converts = false};
+    struct camera c;
+    (void)state;
+    assert_int_equal(camera_open(&c, &s, &o, NULL), -EXIT_UNREACHABLE);
+    assert_int_equal(c.device.fd, -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +199,7 @@ int main(void)
         cmocka_unit_test(modes_are_listed_in_one_line),
         cmocka_unit_test(cameras_are_named_in_many_ways),
         cmocka_unit_test(wrong_names_are_refused),
+        cmocka_unit_test(what_is_not_found_leaves_no_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -260,6 +260,20 @@ def test_hdmi_signal_comes_and_changes(vivid):
     assert ran.events("result")[-1]["result"]["width"] == 1280
 
 
+def test_hdmi_signal_that_goes_ends_without_reconnect(vivid):
+    ran = vivid["signal_goes"]
+    assert ran.status == 1
+    assert "no signal at the input" in ran.errors
+
+
+def test_a_held_frame_does_not_keep_the_camera_busy(vivid):
+    """Its memory was the driver's; it is reopened though nobody takes the frame."""
+    ran = vivid["held"]
+    assert "Input/output error" in ran.notes[0]
+    assert len(ran.events("source")) == 2
+    assert not any("in use" in note for note in ran.notes)
+
+
 def test_input_that_is_not_there(vivid):
     assert vivid["input_none"].status == 2
     assert "has no input 9" in vivid["input_none"].errors

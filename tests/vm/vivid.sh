@@ -33,6 +33,12 @@ stream_later fatal $small -d 4s -p null
 wait_for_line fatal '"result"'
 control inject_fatal_streaming_error=1
 settle
+# no server, so a frame is held in a buffer of the driver's while it is opened again
+run held streamctl stream $small ws://10.0.2.2:1 -q -d 6s -p null &
+holding=$!
+wait_for_line held '"event":"source"'
+control inject_fatal_streaming_error=1
+wait $holding
 for call in reqbufs qbuf streamon; do
     control inject_vidioc_${call}_error=1
     stream inject_$call $small -n 2 -p null
@@ -57,6 +63,12 @@ for mode in 1 2 3; do
     control dv_timings_signal_mode=$mode
     run signal_$mode streamctl snap $hdmi -o /tmp/x.jpg
 done
+control dv_timings_signal_mode=4,dv_timings=1
+stream_later signal_goes $hdmi -d 20s -p null --no-reconnect
+wait_for_line signal_goes '"result"'
+control dv_timings_signal_mode=1
+settle
+control dv_timings_signal_mode=3
 stream_later signal_comes $hdmi -d 6s -p inspect
 wait_for_line signal_comes 'no signal\|out of range'
 control dv_timings_signal_mode=4,dv_timings=1
