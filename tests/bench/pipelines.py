@@ -3,7 +3,7 @@
   pipelines.py --build build/plain [--rounds 5] [--into README.md]
 
 The time of the pipeline in the server, as `timing=1` tells it, decoding included: the median of 40 frames,
-and of the rounds, in turns. streamd has core 0, the camera core 1.
+and of the rounds (--rounds), in turns. streamd has core 0, the camera core 1.
 """
 
 import argparse
