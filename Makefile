@@ -6,6 +6,7 @@
 #   make                   build only; make check: test without set-up
 #   make install           to DESTDIR=, PREFIX=/usr/local
 #   make test-vm           streamctl on real V4L2 drivers in a small emulated machine
+#   make test-onnx        the ONNX plugin with the real ONNX Runtime, fetched from npm
 #   make lint              clang-format, clang-tidy, cppcheck, mandoc -Tlint
 #   make fuzz              every fuzz target for FUZZ_SECONDS=20
 #   make bench-overload    overload beside a server of the usual kind; writes README's tables
@@ -43,7 +44,8 @@ without := server/pipelines/apriltag.c
 endif
 
 # Libraries that streamd loads: see server/plugin/streamd_plugin.h. They see that header and no other.
-PLUGINS   := example $(if $(call has_header,zbar.h),zbar)
+PLUGINS   := example onnx $(if $(call has_header,zbar.h),zbar)
+LIBS_onnx := -lm -ldl
 LIBS_zbar := -lzbar
 PLUGIN_SO  = $(PLUGINS:%=$B/plugins/%.so)
 
@@ -60,10 +62,10 @@ FUZZERS  := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 PAGES    := $(patsubst %.in,$B/%,$(wildcard man/*.in)) $(addprefix $B/,$(wildcard man/*.[178]))
 SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*.[ch] cli/v4l2/*.[ch] \
               loadgen/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch] tests/shim/*.c tests/vm/*.c tests/bench/*.c \
-              server/plugin/*.h plugins/*.c)
+              server/plugin/*.h plugins/*.[ch])
 DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
-.PHONY: FORCE plugins test-vm bench-overload bench-loadgen bench-compare bench-capture bench-pipelines all programs units fuzzers pages demo test check unit-check integration-check \
+.PHONY: FORCE plugins test-vm test-onnx bench-overload bench-loadgen bench-compare bench-capture bench-pipelines all programs units fuzzers pages demo test check unit-check integration-check \
         valgrind-check fuzz fuzz-run lint format install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -83,6 +85,8 @@ $B/plugins/%.so: plugins/%.c $B/include/streamd/plugin.h
 	@$(CC) $(filter-out -I. -MMD -MP,$(FLAGS)) -I$B/include $(CFLAGS) $(LDFLAGS) -shared -fPIC \
 	    -fvisibility=hidden -o $@ $< $(LIBS_$*)
 	$(call DONE,LD)
+
+$B/plugins/onnx.so: $(wildcard plugins/onnx_*.h)
 
 # Other flags, such as a library that was installed meanwhile, make other objects.
 $B:
@@ -179,6 +183,12 @@ integration-check: programs plugins pages $B/tests/v4l2shim.so
 	@V4L2SHIM=$(abspath $B/tests/v4l2shim.so) STREAMD=$(abspath $B/streamd) STREAMCTL=$(abspath $B/streamctl) \
 	    STREAMLOAD=$(abspath $B/streamload) TEST_SLOW=$(if $(SAN),3,1) $(PYTHON) -B -m pytest -q -n 4 \
 	    -p no:cacheprovider tests/integration
+
+# plugins/onnx.c with the library that it is for: 114 MB from npm, once, into build/npm. Skips
+# itself, and says so, where that cannot be had; ONNXRUNTIME=libonnxruntime.so.1 gives another.
+test-onnx: programs plugins
+	@tools/onnxruntime build/npm && STREAMD=$(abspath $B/streamd) STREAMCTL=$(abspath $B/streamctl) \
+	    $(PYTHON) -B -m pytest -q -n 2 -p no:cacheprovider tests/integration/test_onnx.py || test $$? = 77
 
 # The guest's camera is a program; see tests/vm/.
 $B/tests/fakeuvc: tests/vm/fakeuvc.c

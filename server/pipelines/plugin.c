@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -200,7 +201,7 @@ static int load(struct instance *i, struct err *e)
     return take_table(i, entry(SP_ABI_MAJOR, SP_ABI_MINOR), e);
 }
 
-static int open_instance(struct instance *i, const char *config, struct err *e)
+static int open_data(struct instance *i, const char *config, struct err *e)
 {
     if (!i->plugin.open)
         return *config ? refuse(i, e, "it takes no configuration, but was given '%.100s'", config)
@@ -211,6 +212,19 @@ static int open_instance(struct instance *i, const char *config, struct err *e)
     pthread_mutex_lock(&i->log_lock); /* it may have threads */
     int rc = refuse(i, e, "%s", i->why[0] ? i->why : "it cannot be opened, and does not say why");
     pthread_mutex_unlock(&i->log_lock);
+    return rc;
+}
+
+/* A plugin may start threads: they must not take the signals that are for streamd. */
+static int open_instance(struct instance *i, const char *config, struct err *e)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = load(i, e);
+    if (rc == 0)
+        rc = open_data(i, config, e);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
 }
 
@@ -267,9 +281,7 @@ static int open_plugin(struct pipeline *p, struct err *e)
     i->file = file_of(p->text);
     if (!i->file)
         return err_set(e, EXIT_FAILED, "out of memory");
-    int rc = load(i, e);
-    if (rc == 0)
-        rc = open_instance(i, colon ? colon + 1 : "", e);
+    int rc = open_instance(i, colon ? colon + 1 : "", e);
     if (rc == 0)
         tell_loaded(i);
     return rc;

@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ static char dir[64] = "/tmp/test_plugin.XXXXXX";
 static const char source[] =
     "#include <math.h>\n"
     "#include <sched.h>\n"
+    "#include <signal.h>\n"
     "#include <stdlib.h>\n"
     "#include <string.h>\n"
     "#include <streamd/plugin.h>\n"
@@ -42,6 +44,7 @@ static const char source[] =
     "    const struct sp_host *host;\n"
     "    char mode[64];\n"
     "    int n_closed, n_inside, n_inside_max;\n"
+    "    sigset_t signals;\n" /* blocked while it was opened, as in threads that it starts then */
     "};\n"
     "struct stream { struct mine *of; double number; int n_frames; };\n"
 
@@ -60,6 +63,7 @@ static const char source[] =
     "    m = calloc(1, sizeof *m);\n"
     "    m->host = host;\n"
     "    strncpy(m->mode, config, sizeof m->mode - 1);\n"
+    "    sigprocmask(SIG_BLOCK, 0, &m->signals);\n"
     "    host->log(host, 17, 0);\n"
     "    return m;\n"
     "}\n"
@@ -189,6 +193,10 @@ static const char source[] =
     "        for (int i = 0; i < 1000; i++) m->host->log(m->host, SP_LOG_ERROR, \"line\");\n"
     "    for (int i = 0; i < 200 && !strcmp(m->mode, \"inside\"); i++) sched_yield();\n"
     "    if (!strcmp(m->mode, \"inside\")) sink->number(sink, \"inside\", m->n_inside_max);\n"
+    "    if (!strcmp(m->mode, \"signals\")) {\n"
+    "        sink->number(sink, \"term\", sigismember(&m->signals, SIGTERM));\n"
+    "        sink->number(sink, \"int\", sigismember(&m->signals, SIGINT));\n"
+    "    }\n"
     "#ifndef OLD\n"
     "    if (!strcmp(m->mode, \"cancelled\"))\n"
     "        sink->number(sink, \"cancelled\", sink->cancelled(sink));\n"
@@ -668,6 +676,16 @@ static void calls_process_once_at_a_time_if_asked(void **state)
     close_it(&p);
 }
 
+static void lets_threads_of_a_plugin_take_no_signals(void **state)
+{
+    (void)state;
+    sigset_t now;
+    build("now", "");
+    check("signals", 1, "{\"detections\":[],\"term\":1,\"int\":1}");
+    pthread_sigmask(SIG_BLOCK, NULL, &now);
+    assert_false(sigismember(&now, SIGTERM));
+}
+
 static void does_not_let_a_plugin_flood_the_log(void **state)
 {
     (void)state;
@@ -756,6 +774,7 @@ int main(void)
         cmocka_unit_test(refuses_a_session_that_the_plugin_refuses),
         cmocka_unit_test(gives_each_session_a_state_of_its_own),
         cmocka_unit_test(calls_process_once_at_a_time_if_asked),
+        cmocka_unit_test(lets_threads_of_a_plugin_take_no_signals),
         cmocka_unit_test(does_not_let_a_plugin_flood_the_log),
     };
     if (system("command -v cc >/dev/null 2>&1") != 0) {
