@@ -28,12 +28,16 @@ static const char *member(const cJSON *object, const char *key)
 
 static void print_row(const cJSON *pipeline)
 {
+    static const struct {
+        const char *key;
+        int width;
+    } columns[] = {{"kind", 9}, {"version", 8}, {"format", 6}, {"state", 8}, {"summary", 0}};
     const cJSON *param;
     print_text(member(pipeline, "name"), 16);
-    printf(" ");
-    print_text(member(pipeline, "kind"), 10);
-    printf(" ");
-    print_text(member(pipeline, "summary"), 0);
+    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+        printf(" ");
+        print_text(member(pipeline, columns[i].key), columns[i].width);
+    }
     const char *before = " (";
     cJSON_ArrayForEach(param, cJSON_GetObjectItemCaseSensitive(pipeline, "params"))
     {
@@ -43,11 +47,6 @@ static void print_row(const cJSON *pipeline)
         before = ", ";
     }
     printf("%s", before[0] == ',' ? ")" : "");
-    if (member(pipeline, "state")[0]) {
-        printf(" [");
-        print_text(member(pipeline, "state"), 0);
-        printf("]");
-    }
     putchar('\n');
 }
 
@@ -60,7 +59,8 @@ static int print_table(const char *url, const struct text *answer, struct err *e
         rc = err_set(e, EXIT_FAILED, "%s: not a list of pipelines; is it a streamd?", url);
         goto done;
     }
-    printf("%-16s %-10s %s\n", "NAME", "KIND", "WHAT IT DOES");
+    printf("%-16s %-9s %-8s %-6s %-8s %s\n", "NAME", "KIND", "VERSION", "FORMAT", "STATE",
+           "WHAT IT DOES");
     cJSON_ArrayForEach(pipeline, list) print_row(pipeline);
 done:
     cJSON_Delete(root);

@@ -13,11 +13,10 @@ static int list_pipelines(const struct settings *settings, struct err *e)
     int rc = pipeline_set_init(&set, settings->pipelines.item, settings->pipelines.n, e);
     if (rc == 0 && settings->json)
         pipeline_set_json(&set, &out);
-    for (size_t i = 0; rc == 0 && !settings->json && i < set.n; i++)
-        text_addf(&out, "%s%-16s %-10s %s", i ? "\n" : "", set.item[i].name, set.item[i].kind->name,
-                  set.item[i].kind->summary);
+    else if (rc == 0)
+        pipeline_set_table(&set, &out);
     if (rc == 0)
-        puts(text_str(&out));
+        printf("%s%s", text_str(&out), settings->json ? "\n" : "");
     text_deinit(&out);
     pipeline_set_deinit(&set);
     return rc;

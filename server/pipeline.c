@@ -287,12 +287,43 @@ struct pipeline_health pipeline_health_of(const struct pipeline *p)
     return h;
 }
 
+struct pipeline_about pipeline_about(const struct pipeline *p)
+{
+    struct pipeline_about a = {.version = VERSION,
+                               .licence = "MIT",
+                               .format = p->kind->format ? p->kind->format : "jpeg",
+                               .source = "built-in"};
+    if (p->kind->about)
+        p->kind->about(p, &a);
+    return a;
+}
+
 const struct pipeline *pipeline_find(const struct pipeline_set *set, const char *name)
 {
     for (size_t i = 0; i < set->n; i++)
         if (!strcmp(set->item[i].name, name))
             return &set->item[i];
     return NULL;
+}
+
+static void add_about(struct json *j, const struct pipeline *p)
+{
+    struct pipeline_about a = pipeline_about(p);
+    const struct {
+        const char *key, *value;
+    } known[] = {{"model", a.model},
+                 {"version", a.version},
+                 {"licence", a.licence},
+                 {"format", a.format},
+                 {"source", a.source}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (known[i].value[0])
+            json_str(j, known[i].key, known[i].value);
+}
+
+static const char *state_of(const struct pipeline *p)
+{
+    return pipeline_health_of(p).degraded ? "degraded" : "ready";
 }
 
 void pipeline_set_json(const struct pipeline_set *set, struct text *out)
@@ -306,6 +337,7 @@ void pipeline_set_json(const struct pipeline_set *set, struct text *out)
         json_str(&j, "name", p->name);
         json_str(&j, "kind", p->kind->name);
         json_str(&j, "summary", p->kind->summary);
+        add_about(&j, p);
         json_object_begin(&j, "params");
         for (size_t k = 0; k < p->kind->n_params; k++)
             json_num(&j, p->kind->params[k].name, p->param[k], 6);
@@ -314,10 +346,21 @@ void pipeline_set_json(const struct pipeline_set *set, struct text *out)
             json_u64(&j, "every", p->every);
         if (p->text)
             json_str(&j, p->kind->text, p->text);
-        if (p->kind->health)
-            json_str(&j, "state", pipeline_health_of(p).degraded ? "degraded" : "ready");
+        json_str(&j, "state", state_of(p));
         json_object_end(&j);
     }
     json_array_end(&j);
     json_object_end(&j);
+}
+
+void pipeline_set_table(const struct pipeline_set *set, struct text *out)
+{
+    text_addf(out, "%-16s %-9s %-8s %-6s %-8s %s\n", "NAME", "KIND", "VERSION", "FORMAT", "STATE",
+              "WHAT IT DOES");
+    for (size_t i = 0; i < set->n; i++) {
+        const struct pipeline *p = &set->item[i];
+        struct pipeline_about a = pipeline_about(p);
+        text_addf(out, "%-16s %-9s %-8s %-6s %-8s %s\n", p->name, p->kind->name, a.version,
+                  a.format, state_of(p), p->kind->summary);
+    }
 }

@@ -21,6 +21,8 @@
 
 #define PIPELINE_PARAMS_MAX 8
 #define PIPELINE_NAME_MAX   64
+#define PIPELINE_WORD_MAX   64 /* bytes of a name or version that somebody else gives */
+#define PIPELINE_ERRORS_MAX 8
 
 struct pipeline_param {
     const char *name; /* "ms" in "delay:ms=40" */
@@ -39,7 +41,18 @@ struct pipeline_frame {
 struct pipeline_health {
     bool degraded;       /* its worker keeps dying: frames are answered with a status */
     uint64_t n_restarts; /* of workers */
-    uint64_t n_failures; /* frames that a worker did not answer as it should */
+    struct pipeline_error {
+        const char *kind; /* NULL: the end */
+        uint64_t n;       /* frames that were answered with that status in place of a result */
+    } errors[PIPELINE_ERRORS_MAX + 1];
+};
+
+/* What is known of the code or the model behind it. Borrowed, or "" where nobody says. */
+struct pipeline_about {
+    char model[PIPELINE_WORD_MAX + 1], version[PIPELINE_WORD_MAX + 1];
+    const char *licence;
+    const char *format; /* of the frames: "jpeg", "gray" or "rgb" */
+    const char *source; /* where it comes from: "built-in", a file, a command, a socket */
 };
 
 struct pipeline;
@@ -47,6 +60,7 @@ struct pipeline;
 struct pipeline_kind {
     const char *name;
     const char *summary; /* one line for GET /pipelines and the man page */
+    const char *format;  /* of the frames that it works on; NULL: "jpeg" */
     const struct pipeline_param *params;
     size_t n_params;
     /* A text parameter: the value of this key; or, with text_is_rest, whatever stands behind
@@ -60,6 +74,8 @@ struct pipeline_kind {
     int (*open)(struct pipeline *p, struct err *e);
     void (*close)(struct pipeline *p);
     void (*health)(const struct pipeline *p, struct pipeline_health *out); /* any thread */
+    /* Says it better than the defaults in *out. Any thread. */
+    void (*about)(const struct pipeline *p, struct pipeline_about *out);
 
     /* Makes a session's state. NULL: out of memory. Kinds without state leave both
      * functions NULL and get state NULL. */
@@ -113,8 +129,11 @@ int pipeline_process(const struct pipeline *p, void *state, const struct pipelin
 /* Of p; all zero where the kind has nothing that can fall ill. */
 struct pipeline_health pipeline_health_of(const struct pipeline *p);
 
+struct pipeline_about pipeline_about(const struct pipeline *p);
+
 /* The pipeline of that name, or NULL. Borrowed from the set. */
 const struct pipeline *pipeline_find(const struct pipeline_set *set, const char *name);
 
-/* Everything that clients may ask for, as GET /pipelines tells it. */
+/* Everything that clients may ask for, as GET /pipelines tells it, and as a table. */
 void pipeline_set_json(const struct pipeline_set *set, struct text *out);
+void pipeline_set_table(const struct pipeline_set *set, struct text *out);

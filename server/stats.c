@@ -120,7 +120,6 @@ static void add_name(struct text *out, const struct pipeline *p)
 static void times_of_pipelines(struct text *out, const struct streamd *d)
 {
     static const char name[] = "streamd_pipeline_by_name_seconds";
-    static const char failed[] = "streamd_pipeline_failed_total";
     char bytes[4 * PIPELINE_NAME_MAX];
     head(out, name, "histogram", "Time in each pipeline.");
     for (size_t i = 0; i < d->pipelines.n; i++) {
@@ -129,11 +128,25 @@ static void times_of_pipelines(struct text *out, const struct streamd *d)
         add_name(&labels, &d->pipelines.item[i]);
         histogram_lines(out, name, bytes, &p->time);
     }
-    head(out, failed, "counter", "Frames that each pipeline failed to process.");
+}
+
+static void error_line(struct text *out, const struct pipeline *p, const char *kind, uint64_t n)
+{
+    text_add(out, "streamd_pipeline_errors_total{");
+    add_name(out, p);
+    text_addf(out, ",kind=\"%s\"} %llu\n", kind, (unsigned long long)n);
+}
+
+static void errors_of_pipelines(struct text *out, const struct streamd *d)
+{
+    head(out, "streamd_pipeline_errors_total", "counter",
+         "Frames of each pipeline without a result, by kind of error.");
     for (size_t i = 0; i < d->pipelines.n; i++) {
-        text_addf(out, "%s{", failed);
-        add_name(out, &d->pipelines.item[i]);
-        text_addf(out, "} %llu\n", (unsigned long long)d->stats.by_pipeline[i].failed);
+        const struct pipeline *p = &d->pipelines.item[i];
+        struct pipeline_health h = pipeline_health_of(p);
+        error_line(out, p, "failed", d->stats.by_pipeline[i].failed);
+        for (const struct pipeline_error *e = h.errors; e->kind; e++)
+            error_line(out, p, e->kind, e->n);
     }
 }
 
@@ -162,19 +175,12 @@ static uint64_t n_restarts(const struct pipeline_health *h)
     return h->n_restarts;
 }
 
-static uint64_t n_failures(const struct pipeline_health *h)
-{
-    return h->n_failures;
-}
-
 static void workers_of_pipelines(struct text *out, const struct pipeline_set *set)
 {
     of_pipelines(out, set, "streamd_pipeline_degraded", "gauge",
                  "1 while a pipeline's worker keeps failing.", is_degraded);
     of_pipelines(out, set, "streamd_pipeline_restarts_total", "counter",
                  "Workers of the pipeline started again.", n_restarts);
-    of_pipelines(out, set, "streamd_pipeline_worker_failures_total", "counter",
-                 "Frames that a worker did not answer as it should.", n_failures);
 }
 
 void stats_write_metrics(struct streamd *d, struct text *out)
@@ -197,5 +203,6 @@ void stats_write_metrics(struct streamd *d, struct text *out)
     text_addf(out, "streamd_worker_busy_seconds_total %.6f\n",
               (double)sched_busy_us(&d->sched) / 1e6);
     times_of_pipelines(out, d);
+    errors_of_pipelines(out, d);
     workers_of_pipelines(out, &d->pipelines);
 }

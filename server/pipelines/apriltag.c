@@ -186,6 +186,7 @@ static int process(const struct pipeline *p, void *state, const struct pipeline_
 const struct pipeline_kind pipeline_apriltag = {
     .name = "apriltag",
     .summary = "AprilTags with their corners, by libapriltag",
+    .format = "gray",
     .params = params,
     .n_params = sizeof params / sizeof params[0],
     .text = "family",

@@ -1,6 +1,8 @@
 #include "server/pipeline.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -33,7 +35,8 @@ struct crew {
     pthread_cond_t freed;
     unsigned n;
     struct worker *worker[WORKERS_MAX];
-    bool busy[WORKERS_MAX]; /* under the lock */
+    bool busy[WORKERS_MAX];                   /* under the lock */
+    _Atomic uint64_t n_told[WORKER_STATUSES]; /* frames that ended so */
     unsigned char *warm_up;
     unsigned long warm_up_bytes;
 };
@@ -42,6 +45,9 @@ struct exec { /* of a session */
     struct decode decode;
     struct text answer;
 };
+
+_Static_assert(WORKER_STATUSES - WORKER_ERROR <= PIPELINE_ERRORS_MAX, "each has its counter");
+_Static_assert(WORKER_NAME_MAX <= PIPELINE_WORD_MAX, "names are not cut");
 
 /* --- the crew --- */
 
@@ -173,9 +179,24 @@ static void health(const struct pipeline *p, struct pipeline_health *out)
         struct worker_stats s = worker_get_stats(c->worker[i]);
         out->degraded = out->degraded || worker_is_degraded(c->worker[i]);
         out->n_restarts += s.n_restarts;
-        out->n_failures += s.by_status[WORKER_TIMEOUT] + s.by_status[WORKER_GARBAGE] +
-                           s.by_status[WORKER_CRASHED] + s.by_status[WORKER_RESTARTING];
     }
+    for (unsigned k = WORKER_ERROR; k < WORKER_STATUSES; k++)
+        out->errors[k - WORKER_ERROR] = (struct pipeline_error){
+            worker_status_name((enum worker_status)k), atomic_load(&c->n_told[k])};
+}
+
+/* As its hello says, as soon as there was one. */
+static void about(const struct pipeline *p, struct pipeline_about *out)
+{
+    const struct crew *c = p->instance;
+    struct worker_hello h = {.format = WORKER_JPEG};
+    if (c->n)
+        worker_get_hello(c->worker[0], &h);
+    snprintf(out->model, sizeof out->model, "%s", h.name);
+    snprintf(out->version, sizeof out->version, "%s", h.version);
+    out->licence = "";
+    out->format = worker_format_name(h.format);
+    out->source = p->text;
 }
 
 /* --- a session --- */
@@ -272,6 +293,7 @@ static int process(const struct pipeline *p, void *state, const struct pipeline_
             return -1;
         tried[which] = true;
     } while (was_not_sent(status) && ++n_tried < c->n);
+    atomic_fetch_add(&c->n_told[status], 1);
     tell(status, &s->answer, result);
     return 0;
 }
@@ -286,6 +308,7 @@ const struct pipeline_kind pipeline_exec = {
     .open = open_exec,
     .close = close_crew,
     .health = health,
+    .about = about,
     .session_new = session_new,
     .session_free = session_free,
     .process = process,
@@ -301,6 +324,7 @@ const struct pipeline_kind pipeline_unix = {
     .open = open_unix,
     .close = close_crew,
     .health = health,
+    .about = about,
     .session_new = session_new,
     .session_free = session_free,
     .process = process,

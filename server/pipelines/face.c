@@ -121,6 +121,7 @@ static int process(const struct pipeline *p, void *state, const struct pipeline_
 const struct pipeline_kind pipeline_face = {
     .name = "face",
     .summary = "boxes around faces that look at the camera, by a cascade of local binary patterns",
+    .format = "gray",
     .params = params,
     .n_params = sizeof params / sizeof params[0],
     .text = "cascade",

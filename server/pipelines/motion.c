@@ -115,6 +115,7 @@ static int process(const struct pipeline *p, void *state, const struct pipeline_
 const struct pipeline_kind pipeline_motion = {
     .name = "motion",
     .summary = "boxes around what moves, against a background it learns per session",
+    .format = "gray",
     .params = params,
     .n_params = sizeof params / sizeof params[0],
     .session_new = session_new,

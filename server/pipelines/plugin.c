@@ -31,7 +31,7 @@ struct instance {
     void *library;
     struct sp_plugin plugin; /* a copy; what the plugin's table does not have is zero */
     void *data;              /* of plugin.open */
-    _Atomic uint64_t n_sessions;
+    _Atomic uint64_t n_sessions, n_late;
     pthread_mutex_t one_at_a_time;
 
     pthread_mutex_t log_lock; /* of what follows */
@@ -287,6 +287,23 @@ static int open_plugin(struct pipeline *p, struct err *e)
     return rc;
 }
 
+static void health(const struct pipeline *p, struct pipeline_health *out)
+{
+    const struct instance *i = p->instance;
+    out->errors[0] = (struct pipeline_error){.kind = "late", .n = atomic_load(&i->n_late)};
+}
+
+static void about(const struct pipeline *p, struct pipeline_about *out)
+{
+    static const char *const formats[] = {[SP_JPEG] = "jpeg", [SP_GRAY] = "gray", [SP_RGB] = "rgb"};
+    const struct instance *i = p->instance;
+    snprintf(out->model, sizeof out->model, "%s", i->plugin.name);
+    snprintf(out->version, sizeof out->version, "%s", i->plugin.version);
+    out->licence = i->plugin.licence;
+    out->format = formats[i->plugin.format];
+    out->source = i->file;
+}
+
 /* --- the sink --- */
 
 /* Keeps what was added since the part had len bytes, if all of it found room. */
@@ -536,6 +553,7 @@ static int process(const struct pipeline *p, void *state, const struct pipeline_
         tell(&s->sink, result);
         return 0;
     case SP_LATE: /* no half of a result: "nothing seen" and "not looked" stay apart */
+        atomic_fetch_add(&s->of->n_late, 1);
         json_str(result, "status", "late");
         return 0;
     default:
@@ -550,6 +568,8 @@ const struct pipeline_kind pipeline_plugin = {
     .text_is_rest = true,
     .open = open_plugin,
     .close = close_plugin,
+    .health = health,
+    .about = about,
     .session_new = session_new,
     .session_free = session_free,
     .process = process,

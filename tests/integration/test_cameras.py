@@ -144,14 +144,16 @@ def free_port():
 @needs_ffmpeg
 def test_ffmpeg_as_an_http_camera(streamd):
     port = free_port()
-    with subprocess.Popen([*VIDEO, "-frames:v", "50", "-f", "mpjpeg", "-listen", "1",
+    with subprocess.Popen([*VIDEO, "-f", "mpjpeg", "-listen", "1",
                            f"http://127.0.0.1:{port}/"]) as ffmpeg:
         srv = streamd()
         # Reconnecting covers the time that ffmpeg needs to start listening.
         ctl = Streamctl("stream", f"http://127.0.0.1:{port}/", f"127.0.0.1:{srv.port}",
                         "--pipeline", "motion", "--in-flight", 16, "--no-adapt", "--count", 40)
-        code = ctl.join()
-        ffmpeg.kill()
+        try:
+            code = ctl.join()
+        finally:
+            ffmpeg.kill()
     end = check_ledger(ctl)
     assert code == 0, ctl.err
     assert end["sent"] == 40 and end["broken"] == 0

@@ -1,9 +1,11 @@
 """Models of one's own: worker processes behind a real server, and what they do wrong."""
 
+import collections
 import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import textwrap
@@ -57,9 +59,20 @@ def start(streamd, *specs, workers=4):
     return streamd("--budget", "off", "--workers", workers, *options)
 
 
-def state_of(server, name):
+def described(server, name):
     pipelines = json.loads(server.http("/pipelines").text)["pipelines"]
-    return next(p["state"] for p in pipelines if p["name"] == name)
+    return next(p for p in pipelines if p["name"] == name)
+
+
+def state_of(server, name):
+    return described(server, name)["state"]
+
+
+def errors_of(server, name):
+    """By kind, without those that did not happen."""
+    of_it = re.findall(r'streamd_pipeline_errors_total\{pipeline="' + name +
+                       r'",kind="(\w+)"\} (\d+)', server.http("/metrics").text)
+    return {kind: int(n) for kind, n in of_it if int(n)}
 
 
 def test_worker_answers(streamd):
@@ -132,6 +145,8 @@ def test_failure_is_a_status_and_the_worker_is_started_again(streamd, worker, st
                for r in all_results)
     metrics = server.http("/metrics").text
     assert 'streamd_pipeline_restarts_total{pipeline="m"} 0' not in metrics
+    told = collections.Counter(r["status"] for r in all_results if "status" in r)
+    assert errors_of(server, "m") == told
 
 
 def test_worker_that_keeps_dying_degrades_its_pipeline_alone(streamd, worker, tmp_path):
@@ -264,6 +279,34 @@ def test_pipelines_of_pipelines(streamd):
     assert all({"detections", "motion", "components", "bytes"} <= set(r) for r in results)
     assert any(r["detections"] for r in results)
     assert [r["width"] for r in results] == [160] * 10
+
+
+def test_pipelines_tell_what_they_are(streamd, worker):
+    """Of a worker and a plugin: what they said; of ours: ours; in JSON and as a table."""
+    library = pathlib.Path(harness.binary()).parent / "plugins" / "example.so"
+    command = worker("""
+        while True:
+            tell(seq=frame()[0], result={})
+    """, hello='tell(protocol=1, name="owls", version="2.5", format="gray")')
+    specs = [f"w=exec:{command}", f"p=plugin:{library}", "c=motion+face"]
+    server = start(streamd, *specs)
+    keys = ("model", "version", "licence", "format", "source", "state")
+
+    def about(name):
+        return [described(server, name).get(k) for k in keys]
+
+    assert about("w") == ["owls", "2.5", None, "gray", command, "ready"]
+    assert about("p")[:4] == ["example", "1.0", "MIT", "gray"]
+    assert about("p")[4] == str(library)
+    ours = json.loads(server.http("/version").text)["version"]
+    assert about("motion") == [None, ours, "MIT", "gray", "built-in", "ready"]
+    assert about("null")[3] == "jpeg"
+    options = [o for s in specs for o in ("--pipeline", s)]
+    table = harness.run_streamd("--list-pipelines", *options).stdout.splitlines()
+    assert ["w", "exec", "2.5", "gray", "ready"] in [row.split()[:5] for row in table]
+    listed = subprocess.run([ctl_helpers.binary(), "pipelines", f"localhost:{server.port}"],
+                            capture_output=True, check=True, text=True).stdout.splitlines()
+    assert ["w", "exec", "2.5", "gray", "ready"] in [row.split()[:5] for row in listed]
 
 
 def test_whole_cannot_be_a_part(streamd):

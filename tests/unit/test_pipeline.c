@@ -149,10 +149,13 @@ static void lists_name_kind_summary_and_parameters_as_json(void **state)
     assert_string_equal(str_of(null, "name"), "null");
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(null, "params")), 0);
     const cJSON *door = cJSON_GetArrayItem(list, (int)set.n - 1);
-    assert_int_equal(cJSON_GetArraySize(door), 4);
     assert_string_equal(str_of(door, "name"), "the \"door\"");
     assert_string_equal(str_of(door, "kind"), "motion");
     assert_string_equal(str_of(door, "summary"), pipeline_motion.summary);
+    assert_string_equal(str_of(door, "format"), "gray");
+    assert_string_equal(str_of(door, "source"), "built-in");
+    assert_string_equal(str_of(door, "state"), "ready");
+    assert_null(cJSON_GetObjectItem(door, "model"));
     const cJSON *params = cJSON_GetObjectItem(door, "params");
     assert_true(cJSON_GetObjectItem(params, "threshold")->valuedouble == 20);
     assert_true(cJSON_GetObjectItem(params, "min_area")->valuedouble == 0.0125);
