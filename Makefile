@@ -28,7 +28,7 @@ CFLAGS ?= -O2 -g
 SANF   := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 FLAGS  := -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. -MMD -MP -pthread $(SANF) \
           -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
-LIBS_streamd   := -lwebsockets -lturbojpeg -lcjson -ldl -lm
+LIBS_streamd   := -lwebsockets -lev -lturbojpeg -lcjson -ldl -lm
 LIBS_streamctl := -lwebsockets -lturbojpeg -lcurl -lv4l2 -lcjson -lm
 LIBS_streamload:= -lwebsockets -lssl -lcrypto -lev -lturbojpeg -lcurl -lcjson -lz -lm
 LIBS_all       := -lwebsockets -lssl -lcrypto -lev -lturbojpeg -lcurl -lv4l2 -lcjson -lz -lm

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -22,12 +21,11 @@
 
 /* ---- what wakes the I/O thread ---- */
 
-static void wake(void *ctx) /* on a worker */
+/* On a worker. No system call unless the I/O thread sleeps: libev looks at that. */
+static void wake(void *ctx)
 {
     struct streamd *d = ctx;
-    uint64_t one = 1;
-    while (write(d->finished.fd, &one, sizeof one) < 0 && errno == EINTR)
-        ;
+    ev_async_send(d->ev, &d->finished);
 }
 
 void streamd_collect(struct streamd *d)
@@ -40,13 +38,11 @@ void streamd_collect(struct streamd *d)
     }
 }
 
-static void on_finished(void *ctx, int fd, uint32_t events)
+static void on_finished(struct ev_loop *ev, struct ev_async *w, int events)
 {
-    uint64_t n;
+    (void)ev;
     (void)events;
-    while (read(fd, &n, sizeof n) < 0 && errno == EINTR)
-        ;
-    streamd_collect(ctx);
+    streamd_collect(w->data);
 }
 
 static void on_tick(void *ctx)
@@ -78,7 +74,7 @@ void streamd_session_opened(struct streamd *d)
 static void stop(struct streamd *d)
 {
     d->stopped = true;
-    lws_cancel_service(d->lws);
+    ev_break(d->ev, EVBREAK_ALL);
 }
 
 void streamd_session_gone(struct streamd *d)
@@ -153,6 +149,12 @@ static int watch(struct streamd *d, struct loop_watch *w, int fd,
 
 static int start_watches(struct streamd *d, struct err *e)
 {
+    d->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    if (!d->ev)
+        return err_errno(e, EXIT_FAILED, "event loop");
+    ev_async_init(&d->finished, on_finished);
+    d->finished.data = d;
+    ev_async_start(d->ev, &d->finished);
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
@@ -160,8 +162,6 @@ static int start_watches(struct streamd *d, struct err *e)
     /* Before the workers start, which inherit the mask. */
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     int rc = watch(d, &d->signals, signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal, e);
-    if (rc == 0)
-        rc = watch(d, &d->finished, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), on_finished, e);
     d->tick = (struct loop_timer){.on_due = on_tick, .ctx = d};
     d->deadline = (struct loop_timer){.on_due = on_deadline, .ctx = d};
     return rc;
@@ -171,6 +171,7 @@ static int start_lws(struct streamd *d, struct err *e)
 {
     /* A connection that sends nothing hears nothing, so pings as late as the library can:
      * after 9 hours; only no pong for another 9 hours ends a session. */
+    void *loops[] = {d->ev};
     static const lws_retry_bo_t late_pings = {.secs_since_valid_ping = UINT16_MAX / 2,
                                               .secs_since_valid_hangup = UINT16_MAX};
     struct lws_context_creation_info info = {
@@ -181,7 +182,8 @@ static int start_lws(struct streamd *d, struct err *e)
         .max_http_header_pool = 16,
         .retry_and_idle_policy = &late_pings,
         .user = d,
-        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_LIBEV,
+        .foreign_loops = loops,
     };
     lws_sock_file_fd_type loop_fd;
     lws_set_log_level(0, NULL); /* what matters is in our own events */
@@ -215,7 +217,6 @@ int streamd_start(struct streamd *d, const struct settings *settings, struct err
                           .pool = pool_make(POOL_IDLE_BYTES),
                           .message = text_heap(LWS_PRE + 2 * RESULT_BYTES_MAX),
                           .loop = {.epoll_fd = -1, .timer_fd = -1},
-                          .finished.fd = -1,
                           .signals.fd = -1,
                           .door = {.enter = enter, .ctx = d, .spare_fd = -1}};
     struct admit_rule rule = {.policy = (enum policy)settings->policy,
@@ -241,12 +242,10 @@ int streamd_start(struct streamd *d, const struct settings *settings, struct err
     return rc;
 }
 
-int streamd_run(struct streamd *d, struct err *e)
+void streamd_run(struct streamd *d)
 {
     while (!d->stopped)
-        if (lws_service(d->lws, 0) < 0)
-            return err_set(e, EXIT_FAILED, "the event loop of libwebsockets broke");
-    return 0;
+        ev_run(d->ev, 0);
 }
 
 static void log_done(const struct streamd *d)
@@ -283,8 +282,8 @@ void streamd_stop(struct streamd *d)
         sched_stop(&d->sched);
     if (d->stopped)
         log_done(d);
-    if (d->finished.fd >= 0)
-        close(d->finished.fd);
+    if (d->ev)
+        ev_loop_destroy(d->ev);
     if (d->signals.fd >= 0)
         close(d->signals.fd);
     loop_deinit(&d->loop);

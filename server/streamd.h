@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <ev.h>
 #include <libwebsockets.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,6 +31,7 @@ struct streamd {
     struct pressure_limits limits;
     struct stats stats;
 
+    struct ev_loop *ev; /* libwebsockets', and so ours: see loop.h */
     struct loop loop;
     struct lws_context *lws;
     struct lws_vhost *vhost;
@@ -42,7 +44,7 @@ struct streamd {
     bool warned_sessions;     /* above the recommended number, told once */
     struct text message;      /* the reply being built, behind LWS_PRE bytes */
 
-    struct loop_watch finished; /* eventfd: a worker finished something */
+    struct ev_async finished;   /* a worker finished something */
     struct loop_watch signals;  /* signalfd */
     struct loop_timer tick;     /* timeouts and rates, while there are sessions */
     struct loop_timer deadline; /* of draining */
@@ -53,8 +55,8 @@ struct streamd {
 int streamd_start(struct streamd *d, const struct settings *settings, struct err *e);
 
 /* Serves until SIGTERM or SIGINT, then drains: answers what is in work, closes
- * the sessions with 1001, at most for settings->drain_timeout_us. 0 or -EXIT_FAILED. */
-int streamd_run(struct streamd *d, struct err *e);
+ * the sessions with 1001, at most for settings->drain_timeout_us. */
+void streamd_run(struct streamd *d);
 void streamd_stop(struct streamd *d);
 
 /* Answers everything the workers have finished. */
