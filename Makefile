@@ -181,7 +181,8 @@ $B/tests/v4l2shim.so: tests/shim/v4l2shim.c
 
 integration-check: programs plugins pages $B/tests/v4l2shim.so
 	@V4L2SHIM=$(abspath $B/tests/v4l2shim.so) STREAMD=$(abspath $B/streamd) STREAMCTL=$(abspath $B/streamctl) \
-	    STREAMLOAD=$(abspath $B/streamload) TEST_SLOW=$(if $(SAN),3,1) $(PYTHON) -B -m pytest -q -n 4 \
+	    STREAMLOAD=$(abspath $B/streamload) TEST_SLOW=$(if $(SAN),3,1) \
+	    TEST_IO_THREADS=$(if $(filter thread,$(SAN)),3) $(PYTHON) -B -m pytest -q -n 4 \
 	    -p no:cacheprovider tests/integration
 
 # plugins/onnx.c with the library that it is for: 114 MB from npm, once, into build/npm. Skips

@@ -1,13 +1,7 @@
 #include "server/door.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,7 +10,6 @@
 
 #define GUEST_TIMEOUT_US    10000000u
 #define FAREWELL_TIMEOUT_US 2000000u
-#define BACKLOG             1024
 
 struct guest {
     struct door *door;
@@ -35,6 +28,7 @@ static int guest_release(struct guest *g)
 {
     struct door *d = g->door;
     int fd = g->watch.fd;
+    atomic_fetch_sub(&d->n_guests, 1);
     loop_watch_remove(d->loop, &g->watch);
     loop_timer_cancel(d->loop, &g->deadline);
     *(g->prev ? &g->prev->next : &d->guests) = g->next;
@@ -108,15 +102,14 @@ static void guest_on_readable(void *ctx, int fd, uint32_t events)
     }
 }
 
-static void guest_welcome(struct door *d, int fd)
+void door_welcome(struct door *d, int fd)
 {
-    int on = 1;
     struct guest *g = calloc(1, sizeof *g);
     if (!g) {
+        atomic_fetch_sub(&d->n_guests, 1);
         close(fd);
         return;
     }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     g->door = d;
     g->watch = (struct loop_watch){.on_ready = guest_on_readable, .ctx = g, .fd = fd};
     g->deadline = (struct loop_timer){.on_due = guest_hangup, .ctx = g};
@@ -130,162 +123,10 @@ static void guest_welcome(struct door *d, int fd)
         loop_timer_set(d->loop, &g->deadline, d->loop->now_us + GUEST_TIMEOUT_US);
 }
 
-/* ---- listeners ---- */
-
-/* Out of descriptors: the connection that waits would keep the listener readable
- * for ever. Give up the spare descriptor to take it, and send it away. */
-static void turn_away(struct door *d, int listen_fd)
-{
-    close(d->spare_fd);
-    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd >= 0)
-        close(fd);
-    d->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-static void listener_on_readable(void *ctx, int listen_fd, uint32_t events)
-{
-    struct door_listener *l = ctx;
-    (void)events;
-    for (;;) {
-        int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            guest_welcome(l->door, fd);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            turn_away(l->door, listen_fd);
-            return;
-        } else if (errno != EINTR && errno != ECONNABORTED) {
-            return;
-        }
-    }
-}
-
-static int listener_bind(const struct addrinfo *at, const char *text, struct err *e)
-{
-    int on = 1;
-    int fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return err_errno(e, EXIT_FAILED, "socket for %s", text);
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (at->ai_family == AF_INET6)
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (bind(fd, at->ai_addr, at->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
-        int rc = err_errno(e, EXIT_FAILED, "cannot listen on %s", text);
-        close(fd);
-        return rc;
-    }
-    return fd;
-}
-
-/* Host and port as bound, which matters for port 0. */
-static void listener_name(struct door_listener *l)
-{
-    struct sockaddr_storage at;
-    socklen_t n = sizeof at;
-    char port[8] = "0";
-    getsockname(l->watch.fd, (struct sockaddr *)&at, &n);
-    getnameinfo((struct sockaddr *)&at, n, l->address, sizeof l->address, port, sizeof port,
-                NI_NUMERICHOST | NI_NUMERICSERV);
-    l->port = (unsigned)strtoul(port, NULL, 10);
-}
-
-static int listener_add(struct door *d, const struct addrinfo *at, const char *text, struct err *e)
-{
-    struct door_listener *l = &d->listener[d->n_listeners];
-    if (d->n_listeners == DOOR_LISTENERS_MAX)
-        return err_set(e, EXIT_USAGE, "more than %d addresses to listen on", DOOR_LISTENERS_MAX);
-    int fd = listener_bind(at, text, e);
-    if (fd < 0)
-        return fd;
-    l->door = d;
-    l->watch = (struct loop_watch){.on_ready = listener_on_readable, .ctx = l, .fd = fd};
-    d->n_listeners++; /* from here on door_close closes it */
-    listener_name(l);
-    return loop_watch_set(d->loop, &l->watch, EPOLLIN, e);
-}
-
-/* Splits "HOST:PORT", "[V6]:PORT", ":PORT", "PORT". */
-static int split_address(const char *text, char host[256], char port[8], struct err *e)
-{
-    const char *colon = strrchr(text, ':');
-    const char *digits = colon ? colon + 1 : text;
-    size_t host_n = colon ? (size_t)(colon - text) : 0;
-    const char *start = text;
-    if (host_n >= 2 && text[0] == '[' && text[host_n - 1] == ']') {
-        start++;
-        host_n -= 2;
-    } else if (memchr(text, ':', host_n)) {
-        return err_set(e, EXIT_USAGE, "--listen %s: an IPv6 address needs brackets: [::1]:8000",
-                       text);
-    }
-    char *end;
-    unsigned long number = strtoul(digits, &end, 10);
-    if (host_n >= 256 || *digits < '0' || *digits > '9' || *end || number > 65535)
-        return err_set(e, EXIT_USAGE, "--listen %s: expected HOST:PORT with a port from 0 to 65535",
-                       text);
-    memcpy(host, start, host_n);
-    host[host_n] = '\0';
-    snprintf(port, 8, "%lu", number);
-    return 0;
-}
-
-/* On every address of that name. errno is that of the first failure. */
-static int listen_at(struct door *d, const char *host, const char *port, const char *text,
-                     struct err *e)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list = NULL;
-    int rc = getaddrinfo(host, port, &hints, &list);
-    if (rc)
-        return err_set(e, EXIT_USAGE, "--listen %s: %s", text, gai_strerror(rc));
-    for (const struct addrinfo *at = list; at && rc == 0; at = at->ai_next)
-        rc = listener_add(d, at, text, e);
-    int saved = errno;
-    freeaddrinfo(list);
-    errno = saved;
-    return rc;
-}
-
-/* localhost is both loopbacks, on the same port; a machine without IPv6 has only one. */
-static int listen_on(struct door *d, const char *text, struct err *e)
-{
-    char host[256] = "", port[8];
-    int rc = split_address(text, host, port, e);
-    if (rc < 0)
-        return rc;
-    if (strcmp(host, "localhost") != 0)
-        return listen_at(d, host[0] ? host : NULL, port, text, e);
-    rc = listen_at(d, "127.0.0.1", port, text, e);
-    if (rc < 0)
-        return rc;
-    snprintf(port, sizeof port, "%u", d->listener[d->n_listeners - 1].port);
-    rc = listen_at(d, "::1", port, text, e);
-    return rc < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) ? 0 : rc;
-}
-
-int door_open(struct door *d, struct loop *loop, const struct opt_list *addresses, struct err *e)
-{
-    d->loop = loop;
-    d->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    for (size_t i = 0; i < addresses->n; i++) {
-        int rc = listen_on(d, addresses->item[i], e);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
 void door_close(struct door *d)
 {
     for (struct guest *g = d->guests, *next; g; g = next) {
         next = g->next;
         guest_hangup(g);
     }
-    for (unsigned i = 0; i < d->n_listeners; i++) {
-        loop_watch_remove(d->loop, &d->listener[i].watch);
-        close(d->listener[i].watch.fd);
-    }
-    d->n_listeners = 0;
-    if (d->spare_fd >= 0)
-        close(d->spare_fd);
-    d->spare_fd = -1;
 }

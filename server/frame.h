@@ -21,6 +21,7 @@
 
 struct session;
 struct pipeline;
+struct outlet;
 
 enum frame_fate {
     FRAME_ANSWERED, /* also while nothing is known to the contrary */
@@ -35,6 +36,7 @@ struct frame {
     size_t jpeg_bytes;
 
     struct session *session;         /* borrowed; a session outlives its frames */
+    struct outlet *outlet;           /* borrowed: where it comes out of the scheduler */
     const struct pipeline *pipeline; /* borrowed: what runs on it, */
     void *state;                     /* and with which state of the session */
     uint64_t index;                  /* frame_index on the wire */

@@ -28,7 +28,7 @@ static int serve(const struct settings *settings, struct err *e)
     log_setup((enum log_format)settings->log_format, (enum log_level)settings->log_level);
     int rc = streamd_start(&d, settings, e);
     if (rc == 0)
-        streamd_run(&d);
+        rc = streamd_run(&d, e);
     streamd_stop(&d);
     return rc;
 }

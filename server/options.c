@@ -9,6 +9,7 @@ static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL}
 
 #define MINUTES(n)  ((n)*60e6)
 #define WORKERS_MAX 1024
+#define IO_MAX      256
 
 static int read_workers(const char *text, uint64_t *n, struct err *e)
 {
@@ -18,6 +19,19 @@ static int read_workers(const char *text, uint64_t *n, struct err *e)
     else if (opt_parse_count(text, n, NULL) < 0 || *n > WORKERS_MAX)
         return err_set(e, EXIT_USAGE, "'%.80s' is neither auto nor a number from 0 to %d", text,
                        WORKERS_MAX);
+    return 0;
+}
+
+/* One I/O thread takes what the workers of several cores can do, but with pipelines on the I/O
+ * threads themselves they are all there is. */
+static int read_io_threads(const char *text, uint64_t n_workers, uint64_t *n, struct err *e)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (strcmp(text, "auto") == 0)
+        *n = cores < 1 ? 1 : n_workers ? ((uint64_t)cores + 3) / 4 : (uint64_t)cores;
+    else if (opt_parse_count(text, n, NULL) < 0 || *n < 1 || *n > IO_MAX)
+        return err_set(e, EXIT_USAGE, "'%.80s' is neither auto nor a number from 1 to %d", text,
+                       IO_MAX);
     return 0;
 }
 
@@ -43,6 +57,12 @@ static int check_workers(const char *text, struct err *why)
 {
     uint64_t n;
     return read_workers(text, &n, why);
+}
+
+static int check_io_threads(const char *text, struct err *why)
+{
+    uint64_t n;
+    return read_io_threads(text, 0, &n, why);
 }
 
 static const struct opt opts[] = {
@@ -71,6 +91,14 @@ static const struct opt opts[] = {
      .check = check_workers,
      .help = "run pipelines in N threads; auto is one per core; 0 runs them on the I/O thread, "
              "which pays for the cheapest ones only"},
+    {.kind = OPT_TEXT,
+     .name = "io-threads",
+     .arg = "N",
+     .def = "auto",
+     OPT_AT(settings, io_threads_text),
+     .check = check_io_threads,
+     .help = "receive and answer in N threads; auto is one for every four cores, or one per core "
+             "with --workers 0"},
 
     {.kind = OPT_TEXT,
      .letter = 'b',
@@ -231,5 +259,6 @@ int settings_parse(int argc, char **argv, struct settings *s, struct opt_values 
                        "clients are asked to slow down, the second where drops begin to matter",
                        s->slow_down_threshold, s->drop_threshold);
     read_budget(s->budget_text, &s->budget_us, e); /* both were checked already */
-    return read_workers(s->workers_text, &s->n_workers, e);
+    int ok = read_workers(s->workers_text, &s->n_workers, e);
+    return ok < 0 ? ok : read_io_threads(s->io_threads_text, s->n_workers, &s->n_io_threads, e);
 }

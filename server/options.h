@@ -10,6 +10,8 @@ struct settings {
     struct opt_list listen;
     const char *workers_text; /* "auto" or a number */
     uint64_t n_workers;       /* from workers_text */
+    const char *io_threads_text;
+    uint64_t n_io_threads;
     struct opt_list pipelines;
 
     int policy;

@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 #include "common/json.h"
+#include "server/io.h"
 #include "server/session.h"
 #include "server/streamd.h"
 
@@ -13,9 +14,9 @@
 #define JSON    "application/json"
 #define METRICS "text/plain; version=0.0.4; charset=utf-8"
 
-static unsigned healthz(struct streamd *d, struct text *out)
+static unsigned healthz(struct io *io, struct text *out)
 {
-    (void)d;
+    (void)io;
     text_add(out, "ok\n");
     return HTTP_STATUS_OK;
 }
@@ -36,51 +37,62 @@ static void write_degraded(const struct pipeline_set *set, struct json *j)
         json_array_end(j);
 }
 
-static unsigned readyz(struct streamd *d, struct text *out)
+static unsigned readyz(struct io *io, struct text *out)
 {
     struct json j = json_to(out);
     json_object_begin(&j, NULL);
-    json_bool(&j, "ready", !d->draining);
-    if (d->draining)
+    bool draining = atomic_load(&io->d->draining);
+    json_bool(&j, "ready", !draining);
+    if (draining)
         json_str(&j, "reason", "draining");
-    write_degraded(&d->pipelines, &j);
+    write_degraded(&io->d->pipelines, &j);
     json_object_end(&j);
     text_add_char(out, '\n');
-    return d->draining ? HTTP_STATUS_SERVICE_UNAVAILABLE : HTTP_STATUS_OK;
+    return draining ? HTTP_STATUS_SERVICE_UNAVAILABLE : HTTP_STATUS_OK;
 }
 
-static unsigned metrics(struct streamd *d, struct text *out)
+static unsigned metrics(struct io *io, struct text *out)
 {
-    stats_write_metrics(d, out);
+    stats_write_metrics(io, out);
     return HTTP_STATUS_OK;
 }
 
-static unsigned sessions(struct streamd *d, struct text *out)
+struct session_list {
+    struct json j;
+    uint64_t now_us;
+};
+
+static void add_sessions(const struct io *io, void *ctx)
 {
-    struct json j = json_to(out);
-    uint64_t now_us = clock_now_us();
-    json_object_begin(&j, NULL);
-    json_array_begin(&j, "sessions");
-    for (struct session *s = d->sessions; s; s = s->next)
+    struct session_list *l = ctx;
+    for (struct session *s = io->sessions; s; s = s->next)
         if (s->wsi)
-            session_write(s, &j, now_us);
-    json_array_end(&j);
-    json_object_end(&j);
-    text_add_char(out, '\n');
-    return HTTP_STATUS_OK;
+            session_write(s, &l->j, l->now_us);
 }
 
-static unsigned pipelines(struct streamd *d, struct text *out)
+static unsigned sessions(struct io *io, struct text *out)
 {
-    pipeline_set_json(&d->pipelines, out);
+    struct session_list l = {.j = json_to(out), .now_us = clock_now_us()};
+    json_object_begin(&l.j, NULL);
+    json_array_begin(&l.j, "sessions");
+    io_look(io, add_sessions, &l);
+    json_array_end(&l.j);
+    json_object_end(&l.j);
     text_add_char(out, '\n');
     return HTTP_STATUS_OK;
 }
 
-static unsigned version(struct streamd *d, struct text *out)
+static unsigned pipelines(struct io *io, struct text *out)
+{
+    pipeline_set_json(&io->d->pipelines, out);
+    text_add_char(out, '\n');
+    return HTTP_STATUS_OK;
+}
+
+static unsigned version(struct io *io, struct text *out)
 {
     struct json j = json_to(out);
-    (void)d;
+    (void)io;
     json_object_begin(&j, NULL);
     json_str(&j, "name", "streamd");
     json_str(&j, "version", VERSION);
@@ -89,9 +101,9 @@ static unsigned version(struct streamd *d, struct text *out)
     return HTTP_STATUS_OK;
 }
 
-static unsigned not_found(struct streamd *d, struct text *out)
+static unsigned not_found(struct io *io, struct text *out)
 {
-    (void)d;
+    (void)io;
     text_add(out, "Not found. There are /healthz /readyz /metrics /sessions /pipelines "
                   "/version, and the stream at " PROTO_PATH "\n");
     return HTTP_STATUS_NOT_FOUND;
@@ -99,7 +111,7 @@ static unsigned not_found(struct streamd *d, struct text *out)
 
 static const struct page {
     const char *path, *type;
-    unsigned (*write)(struct streamd *d, struct text *out); /* returns the status */
+    unsigned (*write)(struct io *io, struct text *out); /* returns the status */
 } pages[] = {
     {"/healthz", TEXT, healthz},   {"/readyz", JSON, readyz},       {"/metrics", METRICS, metrics},
     {"/sessions", JSON, sessions}, {"/pipelines", JSON, pipelines}, {"/version", JSON, version},
@@ -124,7 +136,7 @@ static int send_head(struct lws *wsi, unsigned status, const char *type, size_t 
 
 /* libwebsockets keeps what the socket does not take at once, and closes after it:
  * the door made every request ask for that. */
-int page_respond(struct streamd *d, struct lws *wsi, const char *path)
+int page_respond(struct io *io, struct lws *wsi, const char *path)
 {
     struct text body = text_heap(PAGE_BYTES_MAX);
     const struct page *p = pages;
@@ -135,7 +147,7 @@ int page_respond(struct streamd *d, struct lws *wsi, const char *path)
     bool is_get = lws_http_get_uri_and_method(wsi, &uri, &uri_n) == LWSHUMETH_GET;
     char room[LWS_PRE] = {0};
     text_add_bytes(&body, room, sizeof room);
-    unsigned status = p->write(d, &body);
+    unsigned status = p->write(io, &body);
     int rc = body.cut ? -1 : send_head(wsi, status, p->type, body.len - LWS_PRE);
     if (rc == 0 && is_get &&
         lws_write(wsi, (unsigned char *)body.data + LWS_PRE, body.len - LWS_PRE,

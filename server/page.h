@@ -6,7 +6,7 @@
 
 #include <libwebsockets.h>
 
-struct streamd;
+struct io;
 
 /* Answers a request for that path. Returns what the callback has to return. */
-int page_respond(struct streamd *d, struct lws *wsi, const char *path);
+int page_respond(struct io *io, struct lws *wsi, const char *path);

@@ -5,8 +5,8 @@
  * session has its own state, made and freed with it, so a background model
  * never sees two cameras.
  *
- * Threads: session_new and session_free run on the I/O thread, process on a
- * worker (on the I/O thread with --workers 0). Never two of them at once for
+ * Threads: session_new and session_free run on the session's I/O thread, process on a
+ * worker (on that I/O thread with --workers 0). Never two of them at once for
  * one session, but many sessions at once: a kind keeps nothing outside its
  * state but constant tables.
  */

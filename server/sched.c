@@ -6,6 +6,12 @@
 #include "common/clock.h"
 #include "server/pipeline.h"
 
+void outlet_init(struct outlet *o, void (*on_finished)(void *ctx), void *ctx)
+{
+    *o = (struct outlet){.on_finished = on_finished, .ctx = ctx};
+    o->finished_end = &o->finished;
+}
+
 static void run(struct frame *f, uint64_t budget_us)
 {
     struct json result = json_to(&f->result);
@@ -18,15 +24,19 @@ static void run(struct frame *f, uint64_t budget_us)
     f->finished_us = clock_now_us();
 }
 
-/* Under the lock. True when the I/O thread has to be woken. */
-static bool put_finished(struct sched *s, struct frame *f)
+/* Under the lock, which is released to wake the I/O thread. */
+static void put_finished(struct sched *s, struct frame *f)
 {
-    bool wake = !s->woken;
+    struct outlet *o = f->outlet;
     f->next = NULL;
-    *s->finished_end = f;
-    s->finished_end = &f->next;
-    s->woken = true;
-    return wake;
+    *o->finished_end = f;
+    o->finished_end = &f->next;
+    if (o->woken)
+        return;
+    o->woken = true;
+    pthread_mutex_unlock(&s->lock);
+    o->on_finished(o->ctx);
+    pthread_mutex_lock(&s->lock);
 }
 
 /* Under the lock, which is released while the pipeline runs and to wake the I/O thread.
@@ -46,11 +56,7 @@ static bool take_turn(struct sched *s)
         s->busy_us += f->finished_us - f->started_us;
         turns_finish(&s->turns, seat, f);
     }
-    if (put_finished(s, f)) {
-        pthread_mutex_unlock(&s->lock);
-        s->on_finished(s->ctx);
-        pthread_mutex_lock(&s->lock);
-    }
+    put_finished(s, f);
     return true;
 }
 
@@ -69,11 +75,9 @@ static void *worker(void *arg)
     return NULL;
 }
 
-int sched_start(struct sched *s, const struct admit_rule *rule, unsigned n_workers,
-                void (*on_finished)(void *ctx), void *ctx, struct err *e)
+int sched_start(struct sched *s, const struct admit_rule *rule, unsigned n_workers, struct err *e)
 {
-    *s = (struct sched){.turns.rule = *rule, .on_finished = on_finished, .ctx = ctx};
-    s->finished_end = &s->finished;
+    *s = (struct sched){.turns.rule = *rule};
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
     s->threads = calloc(n_workers ? n_workers : 1, sizeof *s->threads);
@@ -127,13 +131,13 @@ struct frame *sched_leave(struct sched *s, struct seat *seat)
     return f;
 }
 
-struct frame *sched_collect(struct sched *s)
+struct frame *sched_collect(struct sched *s, struct outlet *o)
 {
     pthread_mutex_lock(&s->lock);
-    struct frame *list = s->finished;
-    s->finished = NULL;
-    s->finished_end = &s->finished;
-    s->woken = false;
+    struct frame *list = o->finished;
+    o->finished = NULL;
+    o->finished_end = &o->finished;
+    o->woken = false;
     pthread_mutex_unlock(&s->lock);
     return list;
 }

@@ -3,14 +3,16 @@
  * A lock and threads around turns.h, which says who is next, and admit.h, which
  * says what happens to a frame. A worker takes the next turn, runs the pipeline
  * outside the lock, and puts the frame on the list of finished ones, from which
- * the I/O thread collects it; so do frames that were too late at their turn.
+ * the I/O thread of its session collects it; so do frames that were too late at their turn.
  *
  * With 0 workers sched_submit runs the pipeline itself, on the I/O thread:
- * cheaper for pipelines that take less than the hand-over, wrong for others.
+ * cheaper for pipelines that take less than the hand-over, wrong for others. Each
+ * I/O thread then has a scheduler of its own; workers are shared by all.
  *
  * Ownership: submit takes the frame; leave, and the list of finished frames,
  * give frames back. Seats live in their sessions. Threads: all functions on
- * the I/O thread; on_finished is called by workers (by the I/O thread when there
+ * any I/O thread, but those about a seat on that of its session, and sched_collect on that of
+ * the outlet; on_finished is called by workers (by the I/O thread when there
  * are none) and must only wake the I/O thread.
  */
 #pragma once
@@ -22,36 +24,42 @@
 #include "common/err.h"
 #include "server/turns.h"
 
+/* Where the frames of one I/O thread come out. */
+struct outlet {
+    struct frame *finished, **finished_end; /* oldest first; under the scheduler's lock */
+    bool woken;                             /* on_finished was called since the last collect */
+    void (*on_finished)(void *ctx);
+    void *ctx;
+};
+
+void outlet_init(struct outlet *o, void (*on_finished)(void *ctx), void *ctx);
+
 struct sched {
     pthread_mutex_t lock;
     pthread_cond_t work;
     struct turns turns;
-    struct frame *finished, **finished_end; /* oldest first */
-    bool woken;                             /* on_finished was called since the last collect */
     bool stopping;
     uint64_t busy_us; /* sum over all workers */
 
     pthread_t *threads;
     unsigned n_threads;
-    void (*on_finished)(void *ctx);
-    void *ctx;
 };
 
-int sched_start(struct sched *s, const struct admit_rule *rule, unsigned n_workers,
-                void (*on_finished)(void *ctx), void *ctx, struct err *e);
+int sched_start(struct sched *s, const struct admit_rule *rule, unsigned n_workers, struct err *e);
 
 /* Ends the workers after what they have in work. Waits for them; nothing else may be
  * called after it. */
 void sched_stop(struct sched *s);
 
-/* Takes f; gives back the frame that was dropped for it, or f itself: see turns_submit. */
+/* Takes f, which has an outlet; gives back the frame that was dropped for it, or f itself: see
+ * turns_submit. */
 struct turns_outcome sched_submit(struct sched *s, struct seat *seat, struct frame *f);
 
 /* Gives back the waiting frame, or NULL; a frame in work comes with sched_collect. */
 struct frame *sched_leave(struct sched *s, struct seat *seat);
 
-/* Gives all frames that are run or were too late, oldest first, linked by next. */
-struct frame *sched_collect(struct sched *s);
+/* Gives all frames of that outlet that are run or were too late, oldest first, linked by next. */
+struct frame *sched_collect(struct sched *s, struct outlet *o);
 
 /* For /sessions and /metrics. */
 void sched_look(struct sched *s, const struct seat *seat, bool *in_work, bool *waiting);

@@ -94,29 +94,32 @@ static void name_peer(struct lws *wsi, char out[64])
 
 static void link_in(struct session *s)
 {
-    s->next = s->d->sessions;
+    s->next = s->io->sessions;
     if (s->next)
         s->next->prev = s;
-    s->d->sessions = s;
-    s->d->n_sessions++;
-    s->d->stats.sessions_total++;
+    s->io->sessions = s;
+    s->io->stats.sessions_total++;
+    atomic_fetch_add(&s->io->n_sessions, 1);
+    atomic_fetch_add(&s->io->d->n_sessions, 1);
+    atomic_fetch_add(&s->io->d->n_traces, 1);
 }
 
 static void unlink_and_free(struct session *s)
 {
-    struct streamd *d = s->d;
-    *(s->prev ? &s->prev->next : &d->sessions) = s->next;
+    struct io *io = s->io;
+    *(s->prev ? &s->prev->next : &io->sessions) = s->next;
     if (s->next)
         s->next->prev = s->prev;
-    ledger_add(&d->stats.ended, &s->ledger);
+    ledger_add(&io->stats.ended, &s->ledger);
     if (s->pipeline)
         pipeline_session_free(s->pipeline, s->state);
     free(s);
+    atomic_fetch_sub(&io->d->n_traces, 1);
 }
 
 static void bury(struct session *s)
 {
-    struct streamd *d = s->d;
+    struct streamd *d = s->io->d;
     log_disconnect(s);
     unlink_and_free(s);
     streamd_session_gone(d);
@@ -127,9 +130,9 @@ static void bury(struct session *s)
 static struct text *message_begin(struct session *s)
 {
     static const char room[LWS_PRE]; /* libwebsockets writes its header there */
-    text_clear(&s->d->message);
-    text_add_bytes(&s->d->message, room, sizeof room);
-    return &s->d->message;
+    text_clear(&s->io->message);
+    text_add_bytes(&s->io->message, room, sizeof room);
+    return &s->io->message;
 }
 
 static void end_session(struct session *s, unsigned close_code, const char *reason);
@@ -143,13 +146,13 @@ static void kill_connection(struct session *s, const char *reason)
 
 static int write_now(struct session *s)
 {
-    struct text *m = &s->d->message;
+    struct text *m = &s->io->message;
     size_t n = m->len - LWS_PRE;
     if (lws_write(s->wsi, (unsigned char *)m->data + LWS_PRE, n, LWS_WRITE_TEXT) < 0) {
         kill_connection(s, "lost");
         return -1;
     }
-    s->d->stats.sent_bytes += n;
+    s->io->stats.sent_bytes += n;
     return 0;
 }
 
@@ -157,7 +160,7 @@ static int write_now(struct session *s)
  * usual case, else from the outbox in order. */
 static void message_send(struct session *s)
 {
-    struct text *m = &s->d->message;
+    struct text *m = &s->io->message;
     if (m->cut) { /* out of memory for the message */
         kill_connection(s, "memory");
     } else if (!s->outbox.n && !lws_partial_buffered(s->wsi)) {
@@ -188,8 +191,8 @@ static void end_session(struct session *s, unsigned close_code, const char *reas
     s->ending_us = clock_now_us();
     s->end_reason = reason;
     s->close_code = close_code;
-    assembly_deinit(&s->assembly, &s->d->pool);
-    drop(s, sched_leave(&s->d->sched, &s->seat), DROP_CLOSED);
+    assembly_deinit(&s->assembly, &s->io->pool);
+    drop(s, sched_leave(s->io->sched, &s->seat), DROP_CLOSED);
     lws_callback_on_writable(s->wsi);
 }
 
@@ -228,7 +231,8 @@ static struct proto_reply reply_to(const struct session *s, const struct frame *
 /* After the message about a frame: did that change how the session stands? */
 static void feel_pressure(struct session *s, bool dropped)
 {
-    struct pressure_step step = pressure_add(&s->pressure, &s->d->limits, dropped, clock_now_us());
+    struct pressure_step step =
+        pressure_add(&s->pressure, &s->io->d->limits, dropped, clock_now_us());
     struct log_line l;
     if (step.changed)
         log_state(s, step.from);
@@ -236,7 +240,7 @@ static void feel_pressure(struct session *s, bool dropped)
         return;
     proto_write_slow_down(message_begin(s));
     message_send(s);
-    s->d->stats.slow_downs++;
+    s->io->stats.slow_downs++;
     log_session(&l, LOG_INFO, "stream_slow_down", s);
     log_num(&l, "drop_rate", pressure_drop_rate(&s->pressure), 3);
     log_end(&l);
@@ -256,12 +260,12 @@ static void drop(struct session *s, struct frame *f, enum drop_reason reason)
         message_send(s);
         feel_pressure(s, true);
     }
-    pool_put(&s->d->pool, f);
+    pool_put(&s->io->pool, f);
 }
 
 static struct stats_pipeline *stats_of(const struct session *s)
 {
-    return &s->d->stats.by_pipeline[s->pipeline - s->d->pipelines.item];
+    return &s->io->stats.by_pipeline[s->pipeline - s->io->d->pipelines.item];
 }
 
 static void answer(struct session *s, const struct frame *f)
@@ -271,9 +275,9 @@ static void answer(struct session *s, const struct frame *f)
     s->ledger.answered++;
     proto_write_result(message_begin(s), &r, text_str(&f->result), f->result.len);
     message_send(s);
-    stats_add_time(&s->d->stats.wait, timing.wait_us);
-    stats_add_time(&s->d->stats.pipeline, timing.pipeline_us);
-    stats_add_time(&s->d->stats.total, timing.server_us);
+    stats_add_time(&s->io->stats.wait, timing.wait_us);
+    stats_add_time(&s->io->stats.pipeline, timing.pipeline_us);
+    stats_add_time(&s->io->stats.total, timing.server_us);
     stats_add_time(&stats_of(s)->time, timing.pipeline_us);
     feel_pressure(s, false);
 }
@@ -303,7 +307,7 @@ void session_on_finished(struct session *s, struct frame *f)
             fail(s, f);
         else
             answer(s, f);
-        pool_put(&s->d->pool, f);
+        pool_put(&s->io->pool, f);
     }
     if (s->phase == SESSION_DRAINING && !s->n_out)
         end_session(s, LWS_CLOSE_STATUS_GOINGAWAY, "shutdown");
@@ -315,6 +319,7 @@ void session_on_finished(struct session *s, struct frame *f)
 static void submit(struct session *s, struct frame *f)
 {
     f->session = s;
+    f->outlet = &s->io->outlet;
     f->pipeline = s->pipeline;
     f->state = s->state;
     f->arrived_us = s->heard_us;
@@ -322,24 +327,24 @@ static void submit(struct session *s, struct frame *f)
     f->index = s->ledger.received++;
     s->last_frame_us = s->heard_us;
     s->n_out++;
-    struct turns_outcome out = sched_submit(&s->d->sched, &s->seat, f);
+    struct turns_outcome out = sched_submit(s->io->sched, &s->seat, f);
     if (out.dropped)
         drop(s, out.dropped, out.dropped->reason);
     /* Without workers it is done by now; and a flood of tiny frames in one read must not
      * pile up faster than their answers are collected. */
-    if (s->d->settings->n_workers == 0 || s->n_out > N_OUT_MAX)
-        streamd_collect(s->d);
+    if (s->io->d->settings->n_workers == 0 || s->n_out > N_OUT_MAX)
+        io_collect(s->io);
 }
 
 void session_on_piece(struct session *s, const struct assembly_piece *piece)
 {
     struct complaint why;
     s->received_bytes += piece->n;
-    s->d->stats.received_bytes += piece->n;
+    s->io->stats.received_bytes += piece->n;
     if (s->phase != SESSION_OPEN)
         return;
     s->heard_us = clock_now_us();
-    switch (assembly_add(&s->assembly, &s->d->pool, &s->limits, piece, &why)) {
+    switch (assembly_add(&s->assembly, &s->io->pool, &s->limits, piece, &why)) {
     case ASSEMBLY_MORE:
         break;
     case ASSEMBLY_FRAME:
@@ -394,14 +399,15 @@ void session_on_closed(struct session *s)
     end_session(s, 0, "lost");
     s->phase = SESSION_CLOSED;
     s->wsi = NULL;
-    s->d->n_sessions--;
+    atomic_fetch_sub(&s->io->n_sessions, 1);
+    atomic_fetch_sub(&s->io->d->n_sessions, 1);
     s->replies_unsent = s->outbox.n;
-    s->d->stats.replies_unsent += s->outbox.n;
+    s->io->stats.replies_unsent += s->outbox.n;
     outbox_deinit(&s->outbox);
     if (!s->n_out)
         bury(s);
     else
-        streamd_session_gone(s->d);
+        streamd_session_gone(s->io->d);
 }
 
 static void measure_rates(struct session *s, uint64_t now_us)
@@ -418,7 +424,7 @@ static void measure_rates(struct session *s, uint64_t now_us)
 
 void session_tick(struct session *s, uint64_t now_us)
 {
-    const struct settings *o = s->d->settings;
+    const struct settings *o = s->io->d->settings;
     uint64_t oldest_us = outbox_oldest_us(&s->outbox);
     if (!s->wsi)
         return;
@@ -438,8 +444,8 @@ void session_drain(struct session *s)
     if (s->phase != SESSION_OPEN)
         return;
     s->phase = SESSION_DRAINING;
-    assembly_deinit(&s->assembly, &s->d->pool);
-    drop(s, sched_leave(&s->d->sched, &s->seat), DROP_CLOSED);
+    assembly_deinit(&s->assembly, &s->io->pool);
+    drop(s, sched_leave(s->io->sched, &s->seat), DROP_CLOSED);
     if (!s->n_out)
         end_session(s, LWS_CLOSE_STATUS_GOINGAWAY, "shutdown");
 }
@@ -454,16 +460,16 @@ void session_abandon(struct session *s)
     s->ledger.dropped[DROP_CLOSED] += s->n_out;
     s->n_out = 0;
     log_disconnect(s);
-    ledger_add(&s->d->stats.ended, &s->ledger);
+    ledger_add(&s->io->stats.ended, &s->ledger);
     s->ledger = (struct ledger){0};
 }
 
 static void greet(struct session *s)
 {
     static const char full[] = "The server has as many sessions as it may have: try again later";
-    uint64_t sessions_max = s->d->settings->sessions_max;
+    uint64_t sessions_max = s->io->d->settings->sessions_max;
     char detail[PROTO_ID_MAX + 80];
-    if (sessions_max && s->d->n_sessions > sessions_max) {
+    if (sessions_max && atomic_load(&s->io->d->n_sessions) > sessions_max) {
         fail_session(s, PROTO_INTERNAL_ERROR, full, sizeof full - 1);
         s->close_code = CLOSE_TRY_AGAIN_LATER;
         s->end_reason = "full";
@@ -481,20 +487,20 @@ static void greet(struct session *s)
     fail_session(s, PROTO_INVALID_PIPELINE, t.data, t.len);
 }
 
-struct session *session_new(struct streamd *d, struct lws *wsi, const struct proto_query *query)
+struct session *session_new(struct io *io, struct lws *wsi, const struct proto_query *query)
 {
-    const struct settings *o = d->settings;
+    const struct settings *o = io->d->settings;
     struct session *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    s->d = d;
+    s->io = io;
     s->wsi = wsi;
     s->query = *query;
     s->outbox = outbox_make(o->reply_bytes_max);
     s->limits = assembly_limits(o->frame_mib_max, o->message_mib_max, query->header);
     s->connected_us = s->heard_us = s->rate.since_us = clock_now_us();
     if (strlen(query->pipeline_id) == query->pipeline_id_bytes)
-        s->pipeline = pipeline_find(&d->pipelines, query->pipeline_id);
+        s->pipeline = pipeline_find(&io->d->pipelines, query->pipeline_id);
     const struct pipeline *p = s->pipeline;
     if (p && pipeline_session_new(p, &s->state) < 0) {
         free(s);
@@ -505,18 +511,19 @@ struct session *session_new(struct streamd *d, struct lws *wsi, const struct pro
     link_in(s);
     log_connect(s);
     greet(s);
-    streamd_session_opened(d);
+    io_session_opened(io);
     return s;
 }
 
 void session_write(struct session *s, struct json *j, uint64_t now_us)
 {
     bool in_work, waiting;
-    sched_look(&s->d->sched, &s->seat, &in_work, &waiting);
+    sched_look(s->io->sched, &s->seat, &in_work, &waiting);
     json_object_begin(j, NULL);
     json_str(j, "session_id", s->id);
     json_str_n(j, "pipeline_id", s->query.pipeline_id, s->query.pipeline_id_bytes);
     json_str(j, "peer", s->peer);
+    json_u64(j, "io_thread", s->io->number);
     json_str(j, "state", pressure_state_name(s->pressure.state));
     json_num(j, "connected_s", (double)(now_us - s->connected_us) / 1e6, 3);
     json_u64(j, "received", s->ledger.received);

@@ -5,7 +5,7 @@
  * (stream.c) translate into the session_on_* functions; every decision about a
  * frame is in assembly.h, admit.h and pressure.h.
  *
- * Ownership: made and freed here; linked into struct streamd. Threads: I/O.
+ * Ownership: made and freed here; linked into struct io. Threads: I/O.
  */
 #pragma once
 
@@ -21,7 +21,7 @@
 #include "server/pressure.h"
 #include "server/sched.h"
 
-struct streamd;
+struct io;
 
 enum session_phase {
     SESSION_OPEN,     /* frames are taken */
@@ -31,7 +31,7 @@ enum session_phase {
 };
 
 struct session {
-    struct streamd *d;
+    struct io *io;
     struct lws *wsi; /* NULL when closed */
     struct session *prev, *next;
     char id[37];   /* UUID version 4 */
@@ -63,7 +63,7 @@ struct session {
 
 /* Makes the session of a handshake. NULL: out of memory, refuse the connection.
  * Tells invalid_pipeline or that the server is full by itself. */
-struct session *session_new(struct streamd *d, struct lws *wsi, const struct proto_query *query);
+struct session *session_new(struct io *io, struct lws *wsi, const struct proto_query *query);
 
 void session_on_piece(struct session *s, const struct assembly_piece *piece);
 /* The socket takes bytes. -1: everything is said, close. */

@@ -1,5 +1,8 @@
 #include "server/stats.h"
 
+#include <stdlib.h>
+
+#include "server/io.h"
 #include "server/session.h"
 #include "server/streamd.h"
 
@@ -16,13 +19,65 @@ void stats_add_time(struct stats_histogram *h, uint64_t us)
     h->sum_us += us;
 }
 
-struct ledger stats_ledger(const struct streamd *d)
+int stats_init(struct stats *s, size_t n_pipelines, struct err *e)
 {
-    struct ledger sum = d->stats.ended;
-    for (const struct session *s = d->sessions; s; s = s->next)
-        ledger_add(&sum, &s->ledger);
-    return sum;
+    *s = (struct stats){.by_pipeline = calloc(n_pipelines + 1, sizeof *s->by_pipeline)};
+    return s->by_pipeline ? 0 : err_set(e, EXIT_FAILED, "out of memory");
 }
+
+void stats_deinit(struct stats *s)
+{
+    free(s->by_pipeline);
+    *s = (struct stats){0};
+}
+
+void stats_add_ledger(struct ledger *sum, const struct io *io)
+{
+    ledger_add(sum, &io->stats.ended);
+    for (const struct session *s = io->sessions; s; s = s->next)
+        ledger_add(sum, &s->ledger);
+}
+
+/* ---- all threads together ---- */
+
+struct totals {
+    struct stats stats;
+    struct ledger ledger;
+    uint64_t in_state[PRESSURE_STATES];
+    uint64_t own_busy_us; /* of pipelines on the I/O threads */
+};
+
+static void add_histogram(struct stats_histogram *sum, const struct stats_histogram *h)
+{
+    for (unsigned k = 0; k <= STATS_EDGES; k++)
+        sum->count[k] += h->count[k];
+    sum->sum_us += h->sum_us;
+}
+
+static void add_io(const struct io *io, void *ctx)
+{
+    struct totals *t = ctx;
+    const struct stats *s = &io->stats;
+    t->stats.sessions_total += s->sessions_total;
+    t->stats.slow_downs += s->slow_downs;
+    t->stats.received_bytes += s->received_bytes;
+    t->stats.sent_bytes += s->sent_bytes;
+    t->stats.replies_unsent += s->replies_unsent;
+    add_histogram(&t->stats.wait, &s->wait);
+    add_histogram(&t->stats.pipeline, &s->pipeline);
+    add_histogram(&t->stats.total, &s->total);
+    for (size_t i = 0; i < io->d->pipelines.n; i++) {
+        add_histogram(&t->stats.by_pipeline[i].time, &s->by_pipeline[i].time);
+        t->stats.by_pipeline[i].failed += s->by_pipeline[i].failed;
+    }
+    stats_add_ledger(&t->ledger, io);
+    for (const struct session *v = io->sessions; v; v = v->next)
+        if (v->wsi)
+            t->in_state[v->pressure.state]++;
+    t->own_busy_us += io->own.busy_us;
+}
+
+/* ---- the text ---- */
 
 static void head(struct text *out, const char *name, const char *type, const char *help)
 {
@@ -80,20 +135,17 @@ static void frames(struct text *out, const struct ledger *l)
             "Messages that were no valid frame.");
 }
 
-static void sessions(struct text *out, const struct streamd *d)
+static void sessions(struct text *out, const struct streamd *d, const struct totals *t)
 {
-    uint64_t in_state[PRESSURE_STATES] = {0};
-    for (const struct session *s = d->sessions; s; s = s->next)
-        if (s->wsi)
-            in_state[s->pressure.state]++;
-    gauge(out, "streamd_sessions_active", d->n_sessions, "Sessions that are connected.");
+    gauge(out, "streamd_sessions_active", atomic_load(&d->n_sessions),
+          "Sessions that are connected.");
     gauge(out, "streamd_sessions_recommended", d->settings->recommended_sessions,
           "Sessions that this server is meant for.");
-    counter(out, "streamd_sessions_total", d->stats.sessions_total, "Sessions so far.");
+    counter(out, "streamd_sessions_total", t->stats.sessions_total, "Sessions so far.");
     head(out, "streamd_sessions_state", "gauge", "Sessions by backpressure state.");
     for (int k = 0; k < PRESSURE_STATES; k++)
         text_addf(out, "streamd_sessions_state{state=\"%s\"} %llu\n",
-                  pressure_state_name((enum pressure_state)k), (unsigned long long)in_state[k]);
+                  pressure_state_name((enum pressure_state)k), (unsigned long long)t->in_state[k]);
 }
 
 /* A label's value: Prometheus' text format escapes these three. */
@@ -117,14 +169,14 @@ static void add_name(struct text *out, const struct pipeline *p)
     text_add_char(out, '"');
 }
 
-static void times_of_pipelines(struct text *out, const struct streamd *d)
+static void times_of_pipelines(struct text *out, const struct streamd *d, const struct stats *s)
 {
     static const char name[] = "streamd_pipeline_by_name_seconds";
     char bytes[4 * PIPELINE_NAME_MAX];
     head(out, name, "histogram", "Time in each pipeline.");
     for (size_t i = 0; i < d->pipelines.n; i++) {
         struct text labels = text_fixed(bytes, sizeof bytes);
-        const struct stats_pipeline *p = &d->stats.by_pipeline[i];
+        const struct stats_pipeline *p = &s->by_pipeline[i];
         add_name(&labels, &d->pipelines.item[i]);
         histogram_lines(out, name, bytes, &p->time);
     }
@@ -137,14 +189,14 @@ static void error_line(struct text *out, const struct pipeline *p, const char *k
     text_addf(out, ",kind=\"%s\"} %llu\n", kind, (unsigned long long)n);
 }
 
-static void errors_of_pipelines(struct text *out, const struct streamd *d)
+static void errors_of_pipelines(struct text *out, const struct streamd *d, const struct stats *s)
 {
     head(out, "streamd_pipeline_errors_total", "counter",
          "Frames of each pipeline without a result, by kind of error.");
     for (size_t i = 0; i < d->pipelines.n; i++) {
         const struct pipeline *p = &d->pipelines.item[i];
         struct pipeline_health h = pipeline_health_of(p);
-        error_line(out, p, "failed", d->stats.by_pipeline[i].failed);
+        error_line(out, p, "failed", s->by_pipeline[i].failed);
         for (const struct pipeline_error *e = h.errors; e->kind; e++)
             error_line(out, p, e->kind, e->n);
     }
@@ -183,12 +235,12 @@ static void workers_of_pipelines(struct text *out, const struct pipeline_set *se
                  "Workers of the pipeline started again.", n_restarts);
 }
 
-void stats_write_metrics(struct streamd *d, struct text *out)
+static void write_all(struct text *out, struct streamd *d, const struct totals *t)
 {
-    struct ledger l = stats_ledger(d);
-    const struct stats *s = &d->stats;
-    sessions(out, d);
-    frames(out, &l);
+    const struct stats *s = &t->stats;
+    uint64_t busy_us = t->own_busy_us + (d->sched.threads ? sched_busy_us(&d->sched) : 0);
+    sessions(out, d, t);
+    frames(out, &t->ledger);
     counter(out, "streamd_slow_downs_total", s->slow_downs, "slow_down warnings sent.");
     counter(out, "streamd_replies_unsent_total", s->replies_unsent,
             "Replies that were ready when their client went away.");
@@ -197,12 +249,22 @@ void stats_write_metrics(struct streamd *d, struct text *out)
     histogram(out, "streamd_wait_seconds", &s->wait, "Arrival to start of work.");
     histogram(out, "streamd_pipeline_seconds", &s->pipeline, "Time in the pipeline.");
     histogram(out, "streamd_total_seconds", &s->total, "Arrival to the reply being written.");
+    gauge(out, "streamd_io_threads", d->n_io, "I/O threads.");
     gauge(out, "streamd_workers", d->sched.n_threads, "Worker threads.");
     head(out, "streamd_worker_busy_seconds_total", "counter",
          "Time that workers spent in pipelines; its rate over streamd_workers is utilisation.");
-    text_addf(out, "streamd_worker_busy_seconds_total %.6f\n",
-              (double)sched_busy_us(&d->sched) / 1e6);
-    times_of_pipelines(out, d);
-    errors_of_pipelines(out, d);
+    text_addf(out, "streamd_worker_busy_seconds_total %.6f\n", (double)busy_us / 1e6);
+    times_of_pipelines(out, d, s);
+    errors_of_pipelines(out, d, s);
     workers_of_pipelines(out, &d->pipelines);
+}
+
+void stats_write_metrics(struct io *self, struct text *out)
+{
+    struct totals t = {.own_busy_us = 0};
+    if (stats_init(&t.stats, self->d->pipelines.n, NULL) == 0) {
+        io_look(self, add_io, &t);
+        write_all(out, self->d, &t);
+    }
+    stats_deinit(&t.stats);
 }

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "common/err.h"
 #include "common/text.h"
 #include "server/ledger.h"
 
@@ -19,7 +20,7 @@ struct stats_histogram {
     uint64_t sum_us;
 };
 
-struct stats {
+struct stats {           /* of one I/O thread, or of all */
     struct ledger ended; /* of the sessions that are gone */
     uint64_t sessions_total, slow_downs, received_bytes, sent_bytes, replies_unsent;
     struct stats_histogram wait, pipeline, total;
@@ -29,12 +30,16 @@ struct stats {
     } * by_pipeline; /* as many as the set has, in its order */
 };
 
+/* 0, or -EXIT_FAILED: out of memory. */
+int stats_init(struct stats *s, size_t n_pipelines, struct err *e);
+void stats_deinit(struct stats *s);
+
 void stats_add_time(struct stats_histogram *h, uint64_t us);
 
-struct streamd;
+struct io;
 
-/* Prometheus text format 0.0.4. */
-void stats_write_metrics(struct streamd *d, struct text *out);
+/* Of all I/O threads, in Prometheus' text format 0.0.4. From a callback of self's. */
+void stats_write_metrics(struct io *self, struct text *out);
 
-/* The ledger of the process: sessions that are gone, and those that are here. */
-struct ledger stats_ledger(const struct streamd *d);
+/* Adds the sessions of that thread, gone or here. */
+void stats_add_ledger(struct ledger *sum, const struct io *io);

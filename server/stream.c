@@ -4,15 +4,15 @@
 
 #include "common/loop.h"
 #include "server/head.h"
+#include "server/io.h"
 #include "server/page.h"
 #include "server/session.h"
-#include "server/streamd.h"
 
 struct slot { /* what libwebsockets keeps for each connection */
     struct session *session;
 };
 
-static struct streamd *streamd_of(struct lws *wsi)
+static struct io *io_of(struct lws *wsi)
 {
     return lws_context_user(lws_get_context(wsi));
 }
@@ -25,7 +25,7 @@ static int on_established(struct lws *wsi, struct slot *slot)
     int n = lws_hdr_copy(wsi, hex, sizeof hex, WSI_TOKEN_HTTP_URI_ARGS);
     size_t raw_n = n > 2 ? head_query_from_hex(hex + 2, (size_t)n - 2, raw, sizeof raw) : 0;
     proto_read_query(raw, raw_n, &query);
-    slot->session = session_new(streamd_of(wsi), wsi, &query);
+    slot->session = session_new(io_of(wsi), wsi, &query);
     return slot->session ? 0 : -1;
 }
 
@@ -52,7 +52,7 @@ static int on_stream(struct lws *wsi, enum lws_callback_reasons reason, void *us
     struct slot *slot = user;
     switch ((int)reason) {
     case LWS_CALLBACK_HTTP:
-        return page_respond(streamd_of(wsi), wsi, in);
+        return page_respond(io_of(wsi), wsi, in);
     case LWS_CALLBACK_HTTP_WRITEABLE: /* all of the page is written */
     case LWS_CALLBACK_HTTP_FILE_COMPLETION:
         return -1;
@@ -82,13 +82,13 @@ static int on_loop(struct lws *wsi, enum lws_callback_reasons reason, void *user
     (void)in;
     (void)n;
     if (reason == LWS_CALLBACK_RAW_RX_FILE)
-        loop_turn(&streamd_of(wsi)->loop);
+        loop_turn(&io_of(wsi)->loop);
     return 0;
 }
 
 /* The first one serves clients that offer no subprotocol, which all do here: the
  * door takes offers out. */
-const struct lws_protocols streamd_protocols[] = {
+const struct lws_protocols io_protocols[] = {
     {.name = "stream", .callback = on_stream, .per_session_data_size = sizeof(struct slot)},
     {.name = "loop", .callback = on_loop},
     {0},

@@ -8,107 +8,52 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/log.h"
-#include "server/head.h"
 #include "server/session.h"
 
-#define POOL_IDLE_BYTES ((size_t)64 << 20)
-#define TICK_US         250000u
-#define FAREWELL_US     1000000U
-/* One buffer per I/O thread: a typical frame then is one callback instead of twelve. */
-#define RECEIVE_BYTES (128u << 10)
-
-/* ---- what wakes the I/O thread ---- */
-
-/* On a worker. No system call unless the I/O thread sleeps: libev looks at that. */
-static void wake(void *ctx)
+static void wake_all(struct streamd *d)
 {
-    struct streamd *d = ctx;
-    ev_async_send(d->ev, &d->finished);
-}
-
-void streamd_collect(struct streamd *d)
-{
-    struct frame *f = sched_collect(&d->sched);
-    while (f) {
-        struct frame *next = f->next;
-        session_on_finished(f->session, f);
-        f = next;
-    }
-}
-
-static void on_finished(struct ev_loop *ev, struct ev_async *w, int events)
-{
-    (void)ev;
-    (void)events;
-    streamd_collect(w->data);
-}
-
-static void on_tick(void *ctx)
-{
-    struct streamd *d = ctx;
-    uint64_t now_us = d->loop.now_us;
-    for (struct session *s = d->sessions; s; s = s->next)
-        session_tick(s, now_us);
-    if (d->sessions)
-        loop_timer_set(&d->loop, &d->tick, now_us + TICK_US);
+    for (unsigned i = 0; i < d->n_io; i++)
+        io_wake(&d->io[i]);
 }
 
 void streamd_session_opened(struct streamd *d)
 {
     struct log_line l;
-    if (!d->tick.armed)
-        loop_timer_set(&d->loop, &d->tick, clock_now_us() + TICK_US);
-    if (d->warned_sessions || d->n_sessions <= d->settings->recommended_sessions)
+    unsigned n = atomic_load(&d->n_sessions);
+    if (n <= d->settings->recommended_sessions || atomic_exchange(&d->warned_sessions, true))
         return;
-    d->warned_sessions = true;
     log_begin(&l, LOG_WARN, "sessions_above_recommended");
-    log_u64(&l, "sessions", d->n_sessions);
+    log_u64(&l, "sessions", n);
     log_u64(&l, "recommended", d->settings->recommended_sessions);
     log_end(&l);
 }
 
 /* ---- the end ---- */
 
-static void stop(struct streamd *d)
+void streamd_stop_all(struct streamd *d)
 {
-    d->stopped = true;
-    ev_break(d->ev, EVBREAK_ALL);
+    atomic_store(&d->stopped, true);
+    wake_all(d);
 }
 
 void streamd_session_gone(struct streamd *d)
 {
-    if (d->draining && (!d->sessions || (d->overran && !d->n_sessions)))
-        stop(d);
+    if (atomic_load(&d->n_draining) < d->n_io)
+        return; /* not draining, or some may still let sessions in */
+    if (!atomic_load(&d->n_traces) || (atomic_load(&d->overran) && !atomic_load(&d->n_sessions)))
+        streamd_stop_all(d);
 }
 
-/* Once for what is in work, then once more for clients that do not take their close. */
-static void on_deadline(void *ctx)
+void streamd_drains(struct streamd *d)
 {
-    struct streamd *d = ctx;
-    if (d->overran) {
-        stop(d);
-        return;
-    }
-    d->overran = true;
-    loop_timer_set(&d->loop, &d->deadline, clock_now_us() + FAREWELL_US);
-    for (struct session *s = d->sessions, *next; s; s = next) {
-        next = s->next;
-        session_dismiss(s);
-    }
+    atomic_fetch_add(&d->n_draining, 1);
     streamd_session_gone(d);
 }
 
-static void drain(struct streamd *d)
+void streamd_overran(struct streamd *d)
 {
-    d->draining = true;
-    d->door.refuses_streams = true;
-    loop_timer_set(&d->loop, &d->deadline, d->loop.now_us + d->settings->drain_timeout_us);
-    for (struct session *s = d->sessions, *next; s; s = next) {
-        next = s->next;
-        session_drain(s);
-    }
+    atomic_store(&d->overran, true);
     streamd_session_gone(d);
 }
 
@@ -120,90 +65,78 @@ static void on_signal(void *ctx, int fd, uint32_t events)
     (void)events;
     if (read(fd, &info, sizeof info) != sizeof info)
         return;
-    if (d->draining)
+    if (atomic_load(&d->stopped))
+        return; /* it ends already */
+    if (atomic_exchange(&d->draining, true))
         _exit(EXIT_INTERRUPTED); /* asked twice: at once */
     log_begin(&l, LOG_INFO, "shutdown");
     log_str(&l, "signal", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
-    log_u64(&l, "sessions", d->n_sessions);
+    log_u64(&l, "sessions", atomic_load(&d->n_sessions));
     log_end(&l);
-    drain(d);
+    wake_all(d);
+}
+
+/* ---- connections ---- */
+
+static unsigned n_people(const struct io *io)
+{
+    return atomic_load(&io->n_sessions) + atomic_load(&io->door.n_guests);
+}
+
+/* To the thread with the fewest: sessions never move, so where one begins is all there is to
+ * decide. The kernel's way, SO_REUSEPORT, goes by a hash, and leaves 4 sessions on one of two
+ * threads once in 8 times; it would also let a second server listen on the same port. */
+static void on_accepted(void *ctx, int fd)
+{
+    struct streamd *d = ctx;
+    struct io *least = &d->io[0];
+    for (unsigned i = 1; i < d->n_io; i++)
+        if (n_people(&d->io[i]) < n_people(least))
+            least = &d->io[i];
+    io_hand_over(least, fd);
 }
 
 /* ---- start ---- */
 
-static void enter(void *ctx, int fd, const char *bytes, size_t n)
+static void block_signals(sigset_t *set)
 {
-    struct streamd *d = ctx;
-    /* Closes fd itself when it cannot take it. */
-    (void)lws_adopt_socket_vhost_readbuf(d->vhost, fd, bytes, n);
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    /* Before the threads start, which inherit the mask. */
+    pthread_sigmask(SIG_BLOCK, set, NULL);
 }
 
-static int watch(struct streamd *d, struct loop_watch *w, int fd,
-                 void (*on_ready)(void *ctx, int fd, uint32_t events), struct err *e)
+static int watch_signals(struct streamd *d, struct err *e)
 {
-    *w = (struct loop_watch){.on_ready = on_ready, .ctx = d, .fd = fd};
+    sigset_t set;
+    block_signals(&set);
+    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    d->signals = (struct loop_watch){.on_ready = on_signal, .ctx = d, .fd = fd};
     if (fd < 0)
         return err_errno(e, EXIT_FAILED, "event loop");
-    return loop_watch_set(&d->loop, w, EPOLLIN, e);
+    return loop_watch_set(&d->io[0].loop, &d->signals, EPOLLIN, e);
 }
 
-static int start_watches(struct streamd *d, struct err *e)
+static int make_io(struct streamd *d, struct err *e)
 {
-    d->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-    if (!d->ev)
-        return err_errno(e, EXIT_FAILED, "event loop");
-    ev_async_init(&d->finished, on_finished);
-    d->finished.data = d;
-    ev_async_start(d->ev, &d->finished);
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    /* Before the workers start, which inherit the mask. */
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    int rc = watch(d, &d->signals, signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal, e);
-    d->tick = (struct loop_timer){.on_due = on_tick, .ctx = d};
-    d->deadline = (struct loop_timer){.on_due = on_deadline, .ctx = d};
+    unsigned n = (unsigned)d->settings->n_io_threads;
+    int rc = 0;
+    d->io = calloc(n, sizeof *d->io);
+    if (!d->io)
+        return err_set(e, EXIT_FAILED, "out of memory for %u I/O threads", n);
+    while (rc == 0 && d->n_io < n)
+        rc = io_init(&d->io[d->n_io++], d, e);
     return rc;
 }
 
-static int start_lws(struct streamd *d, struct err *e)
-{
-    /* A connection that sends nothing hears nothing, so pings as late as the library can:
-     * after 9 hours; only no pong for another 9 hours ends a session. */
-    void *loops[] = {d->ev};
-    static const lws_retry_bo_t late_pings = {.secs_since_valid_ping = UINT16_MAX / 2,
-                                              .secs_since_valid_hangup = UINT16_MAX};
-    struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
-        .protocols = streamd_protocols,
-        .pt_serv_buf_size = RECEIVE_BYTES,
-        .max_http_header_data = 4 * HEAD_BYTES_MAX,
-        .max_http_header_pool = 16,
-        .retry_and_idle_policy = &late_pings,
-        .user = d,
-        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_LIBEV,
-        .foreign_loops = loops,
-    };
-    lws_sock_file_fd_type loop_fd;
-    lws_set_log_level(0, NULL); /* what matters is in our own events */
-    d->lws = lws_create_context(&info);
-    d->vhost = d->lws ? lws_create_vhost(d->lws, &info) : NULL;
-    if (!d->vhost)
-        return err_set(e, EXIT_FAILED, "libwebsockets does not start");
-    loop_fd.filefd = dup(d->loop.epoll_fd); /* libwebsockets closes what it adopts */
-    if (!lws_adopt_descriptor_vhost(d->vhost, LWS_ADOPT_RAW_FILE_DESC, loop_fd, "loop", NULL))
-        return err_set(e, EXIT_FAILED, "libwebsockets does not take the event loop");
-    return 0;
-}
-
-static void log_listening(const struct door *door)
+static void log_listening(const struct listeners *all)
 {
     struct log_line l;
-    for (unsigned i = 0; i < door->n_listeners; i++) {
+    for (unsigned i = 0; i < all->n; i++) {
         log_begin(&l, LOG_INFO, "listening");
-        log_str(&l, "address", door->listener[i].address);
-        log_u64(&l, "port", door->listener[i].port);
+        log_str(&l, "address", all->item[i].address);
+        log_u64(&l, "port", all->item[i].port);
         log_end(&l);
     }
 }
@@ -214,50 +147,55 @@ int streamd_start(struct streamd *d, const struct settings *settings, struct err
                           .limits = {.drop_threshold = settings->drop_threshold,
                                      .slow_down_threshold = settings->slow_down_threshold,
                                      .rearm_us = settings->rearm_us},
-                          .pool = pool_make(POOL_IDLE_BYTES),
-                          .message = text_heap(LWS_PRE + 2 * RESULT_BYTES_MAX),
-                          .loop = {.epoll_fd = -1, .timer_fd = -1},
+                          .rule = {.policy = (enum policy)settings->policy,
+                                   .budget_us = settings->budget_us,
+                                   .drop_threshold = settings->drop_threshold},
                           .signals.fd = -1,
-                          .door = {.enter = enter, .ctx = d, .spare_fd = -1}};
-    struct admit_rule rule = {.policy = (enum policy)settings->policy,
-                              .budget_us = settings->budget_us,
-                              .drop_threshold = settings->drop_threshold};
+                          .listeners = {.spare_fd = -1, .accepted = on_accepted, .ctx = d}};
     signal(SIGPIPE, SIG_IGN);
     int rc = pipeline_set_init(&d->pipelines, settings->pipelines.item, settings->pipelines.n, e);
-    d->stats.by_pipeline = calloc(d->pipelines.n + 1, sizeof *d->stats.by_pipeline);
-    if (rc == 0 && !d->stats.by_pipeline)
-        rc = err_set(e, EXIT_FAILED, "out of memory");
     if (rc == 0)
-        rc = loop_init(&d->loop, e);
+        rc = make_io(d, e);
     if (rc == 0)
-        rc = start_watches(d, e);
+        rc = watch_signals(d, e);
+    if (rc == 0 && settings->n_workers)
+        rc = sched_start(&d->sched, &d->rule, (unsigned)settings->n_workers, e);
     if (rc == 0)
-        rc = sched_start(&d->sched, &rule, (unsigned)settings->n_workers, wake, d, e);
+        rc = listeners_open(&d->listeners, &d->io[0].loop, &settings->listen, e);
     if (rc == 0)
-        rc = start_lws(d, e);
-    if (rc == 0)
-        rc = door_open(&d->door, &d->loop, &settings->listen, e);
-    if (rc == 0)
-        log_listening(&d->door);
+        log_listening(&d->listeners);
     return rc;
 }
 
-void streamd_run(struct streamd *d)
+int streamd_run(struct streamd *d, struct err *e)
 {
-    while (!d->stopped)
-        ev_run(d->ev, 0);
+    int rc = 0;
+    for (unsigned i = 1; rc == 0 && i < d->n_io; i++)
+        rc = io_start(&d->io[i], e);
+    if (rc < 0)
+        streamd_stop_all(d);
+    else
+        io_run(&d->io[0]);
+    for (unsigned i = 1; i < d->n_io; i++)
+        io_join(&d->io[i]);
+    return rc;
 }
 
 static void log_done(const struct streamd *d)
 {
-    struct ledger sum = stats_ledger(d);
+    struct ledger sum = {0};
+    uint64_t n_sessions = 0;
     struct log_line l;
+    for (unsigned i = 0; i < d->n_io; i++) {
+        stats_add_ledger(&sum, &d->io[i]);
+        n_sessions += d->io[i].stats.sessions_total;
+    }
     log_begin(&l, LOG_INFO, "shutdown_done");
     log_u64(&l, "received", sum.received);
     log_u64(&l, "answered", sum.answered);
     log_u64(&l, "dropped", ledger_dropped(&sum));
     log_u64(&l, "failed", sum.failed);
-    log_u64(&l, "sessions", d->stats.sessions_total);
+    log_u64(&l, "sessions", n_sessions);
     log_end(&l);
 }
 
@@ -265,8 +203,9 @@ static void log_done(const struct streamd *d)
  * and the process ends with it. */
 static void stop_at_once(struct streamd *d)
 {
-    for (struct session *s = d->sessions; s; s = s->next)
-        session_abandon(s);
+    for (unsigned i = 0; i < d->n_io; i++)
+        for (struct session *s = d->io[i].sessions; s; s = s->next)
+            session_abandon(s);
     log_done(d);
     _exit(EXIT_DONE);
 }
@@ -275,20 +214,15 @@ void streamd_stop(struct streamd *d)
 {
     if (d->overran)
         stop_at_once(d);
-    door_close(&d->door);
-    if (d->lws)
-        lws_context_destroy(d->lws);
+    listeners_close(&d->listeners);
     if (d->sched.threads)
-        sched_stop(&d->sched);
-    if (d->stopped)
+        sched_stop(&d->sched); /* before the loops go that workers wake */
+    if (d->draining)
         log_done(d);
-    if (d->ev)
-        ev_loop_destroy(d->ev);
+    for (unsigned i = 0; i < d->n_io; i++)
+        io_deinit(&d->io[i]);
     if (d->signals.fd >= 0)
         close(d->signals.fd);
-    loop_deinit(&d->loop);
-    text_deinit(&d->message);
-    pool_deinit(&d->pool);
+    free(d->io);
     pipeline_set_deinit(&d->pipelines);
-    free(d->stats.by_pipeline);
 }

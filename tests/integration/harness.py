@@ -32,9 +32,15 @@ def binary():
     return os.environ.get("STREAMD") or str(ROOT / "build" / "plain" / "streamd")
 
 
+# All tests hold for any number of them: `make test SAN=thread` runs them with several.
+IO_THREADS = os.environ.get("TEST_IO_THREADS")
+
+
 def clean_env(extra=None):
     """The environment without any setting of ours, so that a test sees only its own."""
     env = {k: v for k, v in os.environ.items() if not re.match(r"STREAMD?_", k)}
+    if IO_THREADS:
+        env["STREAMD_IO_THREADS"] = IO_THREADS
     return {**env, **(extra or {})}
 
 

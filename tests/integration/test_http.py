@@ -112,6 +112,7 @@ SESSION_KEYS = {
     "session_id",
     "pipeline_id",
     "peer",
+    "io_thread",
     "state",
     "connected_s",
     "received",

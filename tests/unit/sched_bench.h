@@ -24,6 +24,7 @@
 
 struct bench {
     struct sched sched;
+    struct outlet outlet;
     struct pool pool;
     struct pipeline pipeline;
     struct seat seat[N_SEATS];
@@ -94,7 +95,8 @@ static inline void bench_start_rule(struct bench *b, const struct admit_rule *ru
     for (unsigned i = 0; i < N_SEATS; i++) {
         seat_states[i] = (struct seat_state){b, i};
     }
-    assert_int_equal(sched_start(&b->sched, rule, n_workers, on_finished, b, NULL), 0);
+    outlet_init(&b->outlet, on_finished, b);
+    assert_int_equal(sched_start(&b->sched, rule, n_workers, NULL), 0);
 }
 
 /* The newest wins and nothing is ever too late: what a frame's fate is does not depend on
@@ -120,8 +122,8 @@ static inline unsigned put_back(struct bench *b, struct frame *list)
  * lock is gone. */
 static inline struct frame *take_finished(struct bench *b)
 {
-    struct frame *list = b->sched.finished;
-    b->sched.finished = NULL;
+    struct frame *list = b->outlet.finished;
+    b->outlet.finished = NULL;
     return list;
 }
 
@@ -163,6 +165,7 @@ static inline struct frame *frame_of(struct bench *b, unsigned seat, uint64_t in
     memcpy(f->data, JPEG, 4);
     f->jpeg = f->data;
     f->jpeg_bytes = 4;
+    f->outlet = &b->outlet;
     f->pipeline = &b->pipeline;
     f->state = &seat_states[seat];
     f->arrived_us = clock_now_us();

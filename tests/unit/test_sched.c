@@ -19,13 +19,13 @@ static void an_idle_seat_runs_its_frame_and_gives_it_back(void **state)
     assert_int_equal(out.verdict, VERDICT_RUN);
     assert_null(out.dropped);
     await(&b.finished, 1);
-    assert_ptr_equal(sched_collect(&b.sched), f);
+    assert_ptr_equal(sched_collect(&b.sched, &b.outlet), f);
     assert_null(f->next);
     assert_int_equal(f->fate, FRAME_ANSWERED);
     assert_string_equal(text_str(&f->result), "{\"index\":42}");
     assert_true(f->started_us > 0 && f->finished_us >= f->started_us);
     assert_int_equal(sched_busy_us(&b.sched), f->finished_us - f->started_us);
-    assert_null(sched_collect(&b.sched));
+    assert_null(sched_collect(&b.sched, &b.outlet));
     pool_put(&b.pool, f);
     sched_stop(&b.sched);
     bench_end(&b);
@@ -91,7 +91,7 @@ static void a_burst_cannot_replace_a_frame_that_a_free_worker_takes(void **state
         assert_true(!in_work && waiting);
         let_go(&b, 5);
         await(&b.begun, 5);
-        put_back(&b, sched_collect(&b.sched));
+        put_back(&b, sched_collect(&b.sched, &b.outlet));
     }
     sched_stop(&b.sched);
     bench_end(&b);
@@ -113,7 +113,7 @@ static void leaving_does_not_take_a_frame_from_a_free_worker(void **state)
         let_go(&b, 1);
         await(&b.begun, 1);
         await_asleep(&b, 1);
-        assert_int_equal(put_back(&b, sched_collect(&b.sched)), 1);
+        assert_int_equal(put_back(&b, sched_collect(&b.sched, &b.outlet)), 1);
     }
     sched_stop(&b.sched);
     bench_end(&b);
@@ -233,7 +233,7 @@ static void a_greedy_seat_cannot_starve_the_others(void **state)
             turns[b.order[1 + round * N_SEATS + i]]++;
         for (unsigned seat = 0; seat < N_SEATS; seat++)
             assert_int_equal(turns[seat], 1);
-        put_back(&b, sched_collect(&b.sched));
+        put_back(&b, sched_collect(&b.sched, &b.outlet));
     }
     let_go(&b, 1);
     sched_stop(&b.sched);

@@ -55,7 +55,7 @@ static void a_frame_too_late_at_its_turn_is_told_and_not_run(void **state)
         bench_start_rule(&b, &hasty, n_workers);
         struct frame *f = submit_late(&b, 3);
         await(&b.finished, 1);
-        assert_ptr_equal(sched_collect(&b.sched), f);
+        assert_ptr_equal(sched_collect(&b.sched, &b.outlet), f);
         assert_null(f->next);
         assert_int_equal(f->fate, FRAME_DROPPED);
         assert_int_equal(f->reason, DROP_LATE);
@@ -148,7 +148,7 @@ static void no_workers_run_the_frame_in_the_callers_thread(void **state)
         struct turns_outcome out = submit(&b, i % 2, i);
         assert_int_equal(out.verdict, VERDICT_RUN);
         assert_int_equal(b.n_begun, i + 1); /* done when submit returns */
-        struct frame *f = sched_collect(&b.sched);
+        struct frame *f = sched_collect(&b.sched, &b.outlet);
         assert_int_equal(f->index, i);
         assert_int_equal(put_back(&b, f), 1);
     }
@@ -167,7 +167,7 @@ static void the_io_thread_is_woken_once_for_many_frames(void **state)
         submit(&b, 0, i);
     sem_getvalue(&b.finished, &wakes);
     assert_int_equal(wakes, 1);
-    assert_int_equal(put_back(&b, sched_collect(&b.sched)), 9);
+    assert_int_equal(put_back(&b, sched_collect(&b.sched, &b.outlet)), 9);
     submit(&b, 0, 9);
     sem_getvalue(&b.finished, &wakes);
     assert_int_equal(wakes, 2);
@@ -262,7 +262,7 @@ static void every_frame_comes_back_exactly_once(void **state)
         if ((random >> 28 & 3) == 0)
             await(&b.begun, 1); /* so that the workers are in the middle of it */
         if (random >> 20 & 1)
-            count(&t, &b, sched_collect(&b.sched));
+            count(&t, &b, sched_collect(&b.sched, &b.outlet));
         if ((random >> 24 & 15) == 0)
             count_one(&t, &b, sched_leave(&b.sched, &b.seat[seat]));
     }

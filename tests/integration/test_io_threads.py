@@ -1,0 +1,95 @@
+"""Several I/O threads: connections are spread, and the server tells and ends as one."""
+
+import collections
+
+import pytest
+
+import jpegs
+from harness import ask, ms, occupy, receive_to_end, run_streamd, sync, until
+
+
+@sync
+async def test_sessions_are_spread_evenly_and_told_together(streamd):
+    srv = streamd("--io-threads", 4)
+    assert srv.metrics().value("streamd_io_threads") == 4
+    open_ones = [await srv.connect("null") for _ in range(12)]
+    for i, ws in enumerate(open_ones):
+        for _ in range(i + 1):
+            await ask(ws, jpegs.GRAY)
+    for _ in range(8):  # each from another thread
+        rows = srv.sessions()
+        by_thread = collections.Counter(row["io_thread"] for row in rows)
+        assert by_thread == {0: 3, 1: 3, 2: 3, 3: 3}
+        assert sorted(row["answered"] for row in rows) == list(range(1, 13))
+        metrics = srv.metrics()
+        assert metrics.value("streamd_sessions_active") == 12
+        assert metrics.value("streamd_frames_answered_total") == 78
+        assert metrics.value("streamd_total_seconds_count") == 78
+    for ws in open_ones:
+        await ws.close()
+
+
+@sync
+async def test_a_thread_that_lost_its_sessions_gets_the_next_ones(streamd):
+    srv = streamd("--io-threads", 2)
+    open_ones = [await srv.connect("null") for _ in range(6)]
+    where = {row["peer"]: row["io_thread"] for row in srv.sessions()}
+
+    def thread_of(ws):
+        host, port = ws.local_address[:2]
+        return where[f"{host}:{port}"]
+
+    left = [ws for ws in open_ones if thread_of(ws) == 0]
+    for ws in open_ones:
+        if ws not in left:
+            await ws.close()
+    until(lambda: len(srv.sessions()) == 3, "three are left")
+    again = [await srv.connect("null") for _ in range(3)]
+    assert collections.Counter(row["io_thread"] for row in srv.sessions()) == {0: 3, 1: 3}
+    for ws in [*left, *again]:
+        await ws.close()
+
+
+@pytest.mark.parametrize("workers", [0, 6])
+@sync
+async def test_the_end_is_one(streamd, workers):
+    """What is in work is answered on every thread before any of them ends."""
+    srv = streamd("--io-threads", 3, "--workers", workers, "--budget", "off", "--drain-timeout", "60s",
+                  "--pipeline", f"slow=delay:ms={ms(300)}")  # fmt: skip
+    sessions = [await srv.connect("slow") for _ in range(6)]
+    for ws in sessions:
+        await ws.send(jpegs.GRAY)
+    until(lambda: sum(row["received"] for row in srv.sessions()) == 6, "all are there")
+    done = srv.stop()
+    for ws in sessions:
+        messages, code, _ = await receive_to_end(ws)
+        assert [m["frame_index"] for m in messages] == [0] and code == 1001
+    assert (done["received"], done["answered"], done["sessions"]) == (6, 6, 6)
+
+
+@sync
+async def test_pages_tell_that_it_drains_while_another_thread_is_at_work(streamd):
+    srv = streamd("--io-threads", 2, "--drain-timeout", "60s", "--pipeline",
+                  f"slow=delay:ms={ms(1000)}")  # fmt: skip
+    async with srv.connect("slow") as first, srv.connect("slow") as second:
+        await occupy(srv, second, jpegs.GRAY)
+        srv.send_signal(15)
+        assert (await receive_to_end(first))[1] == 1001
+        assert srv.http("/readyz").status == 503
+        messages, code, _ = await receive_to_end(second)
+        assert "result" in messages[0] and code == 1001
+    srv.wait_exit()
+
+
+def test_a_second_server_on_the_port_is_refused(streamd):
+    srv = streamd("--io-threads", 2)
+    ran = run_streamd("--io-threads", 2, "--listen", f"127.0.0.1:{srv.port}")
+    assert ran.returncode == 1
+    assert "cannot listen" in ran.stderr
+
+
+@pytest.mark.parametrize("n", ["0", "257", "x", "-1"])
+def test_bad_number(n):
+    ran = run_streamd("--io-threads", n)
+    assert ran.returncode == 2 and "neither auto nor a number from 1 to 256" in ran.stderr
+
