@@ -30,11 +30,14 @@ struct pipeline_param {
     const char *help;
 };
 
+struct decode;
+
 struct pipeline_frame {
     const uint8_t *jpeg; /* borrowed; passed the SOI/EOI check and nothing more */
     size_t jpeg_bytes;
-    uint64_t index;       /* frame_index of the session: gaps are dropped frames */
-    uint64_t deadline_us; /* monotonic: an answer after that is late; 0: no budget */
+    struct decode *decode; /* the worker's, at the beginning of this JPEG: gives its pixels */
+    uint64_t index;        /* frame_index of the session: gaps are dropped frames */
+    uint64_t deadline_us;  /* monotonic: an answer after that is late; 0: no budget */
 };
 
 /* How a pipeline that can fall ill is. */

@@ -12,10 +12,13 @@ void outlet_init(struct outlet *o, void (*on_finished)(void *ctx), void *ctx)
     o->finished_end = &o->finished;
 }
 
-static void run(struct frame *f, uint64_t budget_us)
+static void run(const struct sched *s, struct frame *f, struct decode *decode)
 {
     struct json result = json_to(&f->result);
-    struct pipeline_frame in = {.jpeg = f->jpeg, .jpeg_bytes = f->jpeg_bytes, .index = f->index};
+    struct pipeline_frame in = {
+        .jpeg = f->jpeg, .jpeg_bytes = f->jpeg_bytes, .decode = decode, .index = f->index};
+    uint64_t budget_us = s->turns.rule.budget_us;
+    decode_begin(decode, f->jpeg, f->jpeg_bytes, 0);
     in.deadline_us = budget_us ? f->arrived_us + budget_us : 0;
     json_object_begin(&result, NULL);
     int rc = pipeline_process(f->pipeline, f->state, &in, &result);
@@ -41,7 +44,7 @@ static void put_finished(struct sched *s, struct frame *f)
 
 /* Under the lock, which is released while the pipeline runs and to wake the I/O thread.
  * false: nobody is in line. */
-static bool take_turn(struct sched *s)
+static bool take_turn(struct sched *s, struct decode *decode)
 {
     struct seat *seat;
     uint64_t now_us = clock_now_us();
@@ -51,7 +54,7 @@ static bool take_turn(struct sched *s)
     if (f->fate != FRAME_DROPPED) {
         f->started_us = now_us;
         pthread_mutex_unlock(&s->lock);
-        run(f, s->turns.rule.budget_us);
+        run(s, f, decode);
         pthread_mutex_lock(&s->lock);
         s->busy_us += f->finished_us - f->started_us;
         turns_finish(&s->turns, seat, f);
@@ -63,15 +66,17 @@ static bool take_turn(struct sched *s)
 static void *worker(void *arg)
 {
     struct sched *s = arg;
+    struct decode decode = {0};
     pthread_mutex_lock(&s->lock);
     while (!s->stopping || s->turns.n_claimed) {
-        if (take_turn(s))
+        if (take_turn(s, &decode))
             continue;
         s->turns.n_free++;
         pthread_cond_wait(&s->work, &s->lock);
         s->turns.n_free--;
     }
     pthread_mutex_unlock(&s->lock);
+    decode_deinit(&decode);
     return NULL;
 }
 
@@ -104,6 +109,7 @@ void sched_stop(struct sched *s)
     for (unsigned i = 0; i < s->n_threads; i++)
         pthread_join(s->threads[i], NULL);
     free(s->threads);
+    decode_deinit(&s->decode);
     pthread_cond_destroy(&s->work);
     pthread_mutex_destroy(&s->lock);
     s->threads = NULL;
@@ -116,7 +122,7 @@ struct turns_outcome sched_submit(struct sched *s, struct seat *seat, struct fra
     struct turns_outcome out = turns_submit(&s->turns, seat, f);
     if (out.verdict == VERDICT_RUN) {
         pthread_cond_signal(&s->work);
-        while (s->n_threads == 0 && take_turn(s))
+        while (s->n_threads == 0 && take_turn(s, &s->decode))
             ;
     }
     pthread_mutex_unlock(&s->lock);

@@ -8,6 +8,7 @@
  * With 0 workers sched_submit runs the pipeline itself, on the I/O thread:
  * cheaper for pipelines that take less than the hand-over, wrong for others. Each
  * I/O thread then has a scheduler of its own; workers are shared by all.
+ * Whoever runs pipelines has one decoder for all of its frames.
  *
  * Ownership: submit takes the frame; leave, and the list of finished frames,
  * give frames back. Seats live in their sessions. Threads: all functions on
@@ -22,6 +23,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "server/decode.h"
 #include "server/turns.h"
 
 /* Where the frames of one I/O thread come out. */
@@ -40,6 +42,8 @@ struct sched {
     struct turns turns;
     bool stopping;
     uint64_t busy_us; /* sum over all workers */
+
+    struct decode decode; /* of the I/O thread, with 0 workers */
 
     pthread_t *threads;
     unsigned n_threads;

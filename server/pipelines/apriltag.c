@@ -109,20 +109,7 @@ static void close_tags(struct pipeline *p)
     p->instance = NULL;
 }
 
-/* --- a session --- */
-
-static void *session_new(const struct pipeline *p)
-{
-    (void)p;
-    return calloc(1, sizeof(struct decode));
-}
-
-static void session_free(void *state)
-{
-    if (state)
-        decode_deinit(state);
-    free(state);
-}
+/* --- a frame --- */
 
 static void add_tag(const apriltag_detection_t *tag, const char *family, struct json *result)
 {
@@ -167,7 +154,8 @@ static int process(const struct pipeline *p, void *state, const struct pipeline_
 {
     struct tags *t = p->instance;
     struct decoded grey;
-    if (decode_picture(state, frame->jpeg, frame->jpeg_bytes, DECODE_GREY, 1, &grey) < 0)
+    (void)state;
+    if (decode_picture(frame->decode, DECODE_GREY, 1, &grey) < 0)
         return -1;
     struct detector *k = take(t, p->param[PARAM_DECIMATE]);
     if (!k)
@@ -193,7 +181,5 @@ const struct pipeline_kind pipeline_apriltag = {
     .text_default = "36h11",
     .open = open_tags,
     .close = close_tags,
-    .session_new = session_new,
-    .session_free = session_free,
     .process = process,
 };

@@ -42,7 +42,6 @@ struct crew {
 };
 
 struct exec { /* of a session */
-    struct decode decode;
     struct text answer;
 };
 
@@ -206,7 +205,6 @@ static void session_free(void *state)
     struct exec *s = state;
     if (!s)
         return;
-    decode_deinit(&s->decode);
     text_deinit(&s->answer);
     free(s);
 }
@@ -221,8 +219,8 @@ static void *session_new(const struct pipeline *p)
 }
 
 /* The frame as the worker wants it. -1: it cannot be decoded. */
-static int make_frame(struct exec *s, const struct pipeline_frame *in,
-                      const struct worker_hello *hello, struct worker_frame *out)
+static int make_frame(const struct pipeline_frame *in, const struct worker_hello *hello,
+                      struct worker_frame *out)
 {
     struct decoded pixels;
     *out = (struct worker_frame){.payload = in->jpeg,
@@ -231,10 +229,9 @@ static int make_frame(struct exec *s, const struct pipeline_frame *in,
                                  .scale = hello->scale,
                                  .deadline_us = in->deadline_us};
     if (hello->format == WORKER_JPEG)
-        return decode_size(&s->decode, in->jpeg, in->jpeg_bytes, &out->width, &out->height);
-    if (decode_picture(&s->decode, in->jpeg, in->jpeg_bytes,
-                       hello->format == WORKER_RGB ? DECODE_RGB : DECODE_GREY, hello->scale,
-                       &pixels) < 0)
+        return decode_size(in->decode, &out->width, &out->height);
+    if (decode_picture(in->decode, hello->format == WORKER_RGB ? DECODE_RGB : DECODE_GREY,
+                       hello->scale, &pixels) < 0)
         return -1;
     out->payload = pixels.pixels;
     out->width = pixels.width;
@@ -250,7 +247,7 @@ static int run_on(struct worker *w, struct exec *s, const struct pipeline_frame 
     struct worker_hello hello = {.format = WORKER_JPEG, .scale = 1};
     struct worker_frame f;
     worker_get_hello(w, &hello); /* none yet: it says that it is starting */
-    if (make_frame(s, in, &hello, &f) < 0)
+    if (make_frame(in, &hello, &f) < 0)
         return -1;
     *status = worker_run(w, &f, &s->answer);
     return 0;

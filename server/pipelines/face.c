@@ -7,6 +7,7 @@
 #include "server/pipelines/face_detect.h"
 
 #define CASCADE_BYTES_MAX ((size_t)16 << 20)
+#define ANY_PIXELS        ((size_t)FACE_SIDE_MAX * FACE_SIDE_MAX) /* decode.h has the limit */
 
 enum { PARAM_STEP, PARAM_NEIGHBORS, PARAM_SCALE };
 
@@ -14,11 +15,6 @@ static const struct pipeline_param params[] = {
     [PARAM_STEP] = {"step", FACE_STEP_USUAL, FACE_STEP_MIN, 2, "from one size to the next"},
     [PARAM_NEIGHBORS] = {"neighbors", FACE_NEIGHBOURS_USUAL, 0, 100, "hits that make a face"},
     [PARAM_SCALE] = {"scale", 2, 1, 8, "the picture is made that many times smaller first"},
-};
-
-struct face {
-    struct decode decode;
-    struct face_finder *finder;
 };
 
 static unsigned scale_of(const struct pipeline *p)
@@ -65,23 +61,12 @@ static void close_cascade(struct pipeline *p)
 
 static void session_free(void *state)
 {
-    struct face *s = state;
-    if (!s)
-        return;
-    decode_deinit(&s->decode);
-    face_finder_free(s->finder);
-    free(s);
+    face_finder_free(state);
 }
 
 static void *session_new(const struct pipeline *p)
 {
-    struct face *s = calloc(1, sizeof *s);
-    if (s)
-        s->finder = face_finder_new(p->instance, DECODE_PIXELS_MAX);
-    if (s && s->finder)
-        return s;
-    session_free(s);
-    return NULL;
+    return face_finder_new(p->instance, ANY_PIXELS);
 }
 
 static void add_box(const struct face_box *b, unsigned scale, struct json *result)
@@ -99,17 +84,15 @@ static void add_box(const struct face_box *b, unsigned scale, struct json *resul
 static int process(const struct pipeline *p, void *state, const struct pipeline_frame *frame,
                    struct json *result)
 {
-    struct face *s = state;
     struct decoded grey;
     struct face_seen seen;
     struct face_tuning tuning = {.step = p->param[PARAM_STEP],
                                  .min_neighbours = (unsigned)p->param[PARAM_NEIGHBORS]};
-    if (decode_picture(&s->decode, frame->jpeg, frame->jpeg_bytes, DECODE_GREY, scale_of(p),
-                       &grey) < 0)
+    if (decode_picture(frame->decode, DECODE_GREY, scale_of(p), &grey) < 0)
         return -1;
     struct face_picture picture = {
         .grey = grey.pixels, .w = grey.width, .h = grey.height, .stride = grey.width};
-    if (face_finder_see(s->finder, &picture, &tuning, &seen, NULL) < 0)
+    if (face_finder_see(state, &picture, &tuning, &seen, NULL) < 0)
         return -1;
     json_array_begin(result, "detections");
     for (size_t i = 0; i < seen.n_boxes; i++)

@@ -18,7 +18,6 @@ static const struct pipeline_param params[] = {
 };
 
 struct motion {
-    struct decode decode;
     unsigned width, height; /* of the frame that was sent; 0 before the first one */
     unsigned cell;          /* pixels a cell is wide and high: 1, 2, 4 or 8 */
     struct motion_model *model;
@@ -29,7 +28,6 @@ static void session_free(void *state)
     struct motion *s = state;
     if (!s)
         return;
-    decode_deinit(&s->decode);
     motion_model_free(s->model);
     free(s);
 }
@@ -71,10 +69,9 @@ static int fit_to_size(struct motion *s, unsigned width, unsigned height)
 static int decode(struct motion *s, const struct pipeline_frame *frame, struct decoded *grey)
 {
     unsigned width, height;
-    if (decode_size(&s->decode, frame->jpeg, frame->jpeg_bytes, &width, &height) < 0 ||
-        fit_to_size(s, width, height) < 0)
+    if (decode_size(frame->decode, &width, &height) < 0 || fit_to_size(s, width, height) < 0)
         return -1;
-    return decode_picture(&s->decode, frame->jpeg, frame->jpeg_bytes, DECODE_GREY, s->cell, grey);
+    return decode_picture(frame->decode, DECODE_GREY, s->cell, grey);
 }
 
 /* Cells to pixels of the frame; the last cell may reach beyond its edge. */

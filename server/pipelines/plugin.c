@@ -57,7 +57,6 @@ struct sink {
 
 struct session {
     struct instance *of;
-    struct decode decode;
     struct sink sink;
     void *data; /* of plugin.session_open */
 };
@@ -454,7 +453,6 @@ static void session_free(void *state)
         return;
     if (s->data && s->of->plugin.session_close)
         s->of->plugin.session_close(s->of->data, s->data);
-    decode_deinit(&s->decode);
     text_deinit(&s->sink.detections.text);
     text_deinit(&s->sink.attributes.text);
     free(s);
@@ -479,13 +477,12 @@ static void *session_new(const struct pipeline *p)
     return NULL;
 }
 
-static int make_pixels(struct session *s, const struct pipeline_frame *in, struct sp_frame *f)
+static int make_pixels(const struct sp_plugin *t, const struct pipeline_frame *in,
+                       struct sp_frame *f)
 {
-    const struct sp_plugin *t = &s->of->plugin;
     struct decoded d;
-    if (decode_picture(&s->decode, in->jpeg, in->jpeg_bytes,
-                       t->format == SP_RGB ? DECODE_RGB : DECODE_GREY, t->scale ? t->scale : 1,
-                       &d) < 0)
+    if (decode_picture(in->decode, t->format == SP_RGB ? DECODE_RGB : DECODE_GREY,
+                       t->scale ? t->scale : 1, &d) < 0)
         return -1;
     f->data = d.pixels;
     f->width = d.width;
@@ -498,18 +495,19 @@ static int make_pixels(struct session *s, const struct pipeline_frame *in, struc
 }
 
 /* The frame as the plugin wants it. -1: it cannot be decoded. */
-static int make_frame(struct session *s, const struct pipeline_frame *in, struct sp_frame *f)
+static int make_frame(const struct sp_plugin *t, const struct pipeline_frame *in,
+                      struct sp_frame *f)
 {
     *f = (struct sp_frame){.struct_size = sizeof *f,
-                           .format = s->of->plugin.format,
+                           .format = t->format,
                            .data = in->jpeg,
                            .n_bytes = in->jpeg_bytes,
                            .index = in->index,
                            .deadline_us = in->deadline_us};
     if (f->format != SP_JPEG)
-        return make_pixels(s, in, f);
+        return make_pixels(t, in, f);
     unsigned w, h;
-    if (decode_size(&s->decode, in->jpeg, in->jpeg_bytes, &w, &h) < 0)
+    if (decode_size(in->decode, &w, &h) < 0)
         return -1;
     f->width = f->full_width = w;
     f->height = f->full_height = h;
@@ -545,7 +543,7 @@ static int process(const struct pipeline *p, void *state, const struct pipeline_
     struct session *s = state;
     struct sp_frame f;
     (void)p;
-    if (make_frame(s, frame, &f) < 0)
+    if (make_frame(&s->of->plugin, frame, &f) < 0)
         return -1;
     start_sink(&s->sink, frame->deadline_us);
     switch (run(s, &f)) {

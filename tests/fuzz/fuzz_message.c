@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/jpeg.h"
 #include "server/assembly.h"
+#include "server/decode.h"
 #include "server/pipeline.h"
 
 #define FRAME_MAX   ((size_t)12000)
@@ -26,6 +26,7 @@ struct stage {
     struct pool pool;
     struct pipeline pipeline[2];
     void *state[2];
+    struct decode decode;
     struct assembly_limits limits;
     unsigned flags;
     uint32_t random;
@@ -70,14 +71,16 @@ static void stage_end(struct stage *s)
     for (size_t i = 0; i < 2; i++)
         if (s->state[i])
             s->pipeline[i].kind->session_free(s->state[i]);
+    decode_deinit(&s->decode);
     pool_deinit(&s->pool);
 }
 
 static void run_pipeline(struct stage *s, size_t i, struct frame *f)
 {
-    struct pipeline_frame in = {.jpeg = f->jpeg, .jpeg_bytes = f->jpeg_bytes};
+    struct pipeline_frame in = {.jpeg = f->jpeg, .jpeg_bytes = f->jpeg_bytes, .decode = &s->decode};
     struct json result = json_to(&f->result);
     text_clear(&f->result);
+    decode_begin(&s->decode, f->jpeg, f->jpeg_bytes, PIXELS_MAX);
     json_object_begin(&result, NULL);
     int rc = s->pipeline[i].kind->process(&s->pipeline[i], s->state[i], &in, &result);
     json_object_end(&result);
@@ -99,13 +102,9 @@ static void check_frame(const struct frame *f)
 
 static void use_frame(struct stage *s, struct frame *f)
 {
-    struct jpeg_info info;
-    bool is_large = jpeg_parse(f->jpeg, f->jpeg_bytes, &info) == 0 &&
-                    (uint64_t)info.width * info.height > PIXELS_MAX;
     check_frame(f);
     run_pipeline(s, 0, f);
-    if (!is_large)
-        run_pipeline(s, 1, f);
+    run_pipeline(s, 1, f);
 }
 
 /* A message of n bytes: at most n_cuts times a new read or a new WebSocket frame. */

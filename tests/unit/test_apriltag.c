@@ -18,6 +18,8 @@
 #include <string.h>
 #include <turbojpeg.h>
 
+#include "server/decode.h"
+
 #define WIDTH  640
 #define HEIGHT 480
 #define CELL   12 /* pixels of a tag's cell */
@@ -51,14 +53,15 @@ static cJSON *see(const char *spec, const char *name)
     tjDestroy(h);
     assert_int_equal(pipeline_set_init(&set, specs, 1, NULL), 0);
     const struct pipeline *p = pipeline_find(&set, name);
-    void *state = p->kind->session_new(p);
-    struct pipeline_frame frame = {.jpeg = jpeg, .jpeg_bytes = n};
+    struct decode decode = {0};
+    decode_begin(&decode, jpeg, n, 0);
+    struct pipeline_frame frame = {.jpeg = jpeg, .jpeg_bytes = n, .decode = &decode};
     json_object_begin(&j, NULL);
-    assert_int_equal(p->kind->process(p, state, &frame, &j), 0);
+    assert_int_equal(p->kind->process(p, NULL, &frame, &j), 0);
     json_object_end(&j);
     cJSON *result = cJSON_ParseWithLength(text_str(&out), out.len);
     assert_non_null(result);
-    p->kind->session_free(state);
+    decode_deinit(&decode);
     pipeline_set_deinit(&set);
     text_deinit(&out);
     tjFree(jpeg);

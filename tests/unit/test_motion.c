@@ -10,6 +10,7 @@
 #include <turbojpeg.h>
 
 #include "common/pattern.h"
+#include "server/decode.h"
 #include "server/pipeline.h"
 #include "server/pipelines/motion_detect.h"
 
@@ -320,6 +321,7 @@ static struct jpeg encode(unsigned width, unsigned height, uint64_t n, int flags
 
 struct session {
     struct pipeline pipeline;
+    struct decode decode; /* of the worker */
     void *state;
     cJSON *result; /* of the last frame */
 };
@@ -337,6 +339,7 @@ static struct session open_session(void)
 static void close_session(struct session *s)
 {
     pipeline_motion.session_free(s->state);
+    decode_deinit(&s->decode);
     cJSON_Delete(s->result);
 }
 
@@ -345,7 +348,8 @@ static int run(struct session *s, const void *bytes, size_t n_bytes)
     struct text out = text_heap(65536);
     struct json j = json_to(&out);
     json_object_begin(&j, NULL);
-    struct pipeline_frame frame = {.jpeg = bytes, .jpeg_bytes = n_bytes};
+    decode_begin(&s->decode, bytes, n_bytes, 0);
+    struct pipeline_frame frame = {.jpeg = bytes, .jpeg_bytes = n_bytes, .decode = &s->decode};
     int rc = pipeline_motion.process(&s->pipeline, s->state, &frame, &j);
     json_object_end(&j);
     cJSON_Delete(s->result);

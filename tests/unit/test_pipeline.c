@@ -10,6 +10,7 @@
 #include <time.h>
 #include <turbojpeg.h>
 
+#include "server/decode.h"
 #include "server/pipeline.h"
 
 #define N(array)     (sizeof(array) / sizeof((array)[0]))
@@ -325,6 +326,50 @@ static void inspect_fails_on_a_picture_without_a_header(void **state)
     text_deinit(&out);
 }
 
+/* How often a frame is decoded by the pipeline x of these. */
+static unsigned n_decoded(const char *const *specs, size_t n)
+{
+    static uint8_t pixels[640 * 480];
+    struct pipeline_set set;
+    struct text out = text_heap(65536);
+    struct json j = json_to(&out);
+    struct decode decode = {0};
+    unsigned char *jpeg = NULL;
+    unsigned long n_bytes = 0;
+    void *session;
+    tjhandle encoder = tjInitCompress();
+    assert_int_equal(
+        tjCompress2(encoder, pixels, 640, 0, 480, TJPF_GRAY, &jpeg, &n_bytes, TJSAMP_GRAY, 80, 0),
+        0);
+    tjDestroy(encoder);
+    assert_int_equal(pipeline_set_init(&set, specs, n, NULL), 0);
+    const struct pipeline *p = pipeline_find(&set, "x");
+    assert_int_equal(pipeline_session_new(p, &session), 0);
+    decode_begin(&decode, jpeg, n_bytes, 0);
+    struct pipeline_frame f = {.jpeg = jpeg, .jpeg_bytes = n_bytes, .decode = &decode};
+    assert_int_equal(pipeline_process(p, session, &f, &j), 0);
+    unsigned found = decode.n_decoded;
+    pipeline_session_free(p, session);
+    pipeline_set_deinit(&set);
+    decode_deinit(&decode);
+    text_deinit(&out);
+    tjFree(jpeg);
+    return found;
+}
+
+static void parts_of_a_chain_share_the_picture(void **state)
+{
+    (void)state;
+    const char *alike[] = {"a=motion", "b=motion:threshold=40", "x=a+inspect+b+motion"};
+    assert_int_equal(n_decoded(alike, N(alike)), 1);
+    const char *none[] = {"x=inspect+null"};
+    assert_int_equal(n_decoded(none, N(none)), 0);
+#ifdef HAVE_APRILTAG
+    const char *unlike[] = {"x=motion+apriltag"};
+    assert_int_equal(n_decoded(unlike, N(unlike)), 2);
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +385,7 @@ int main(void)
         cmocka_unit_test(delay_is_slow_for_the_share_that_was_asked_for),
         cmocka_unit_test(inspect_tells_what_the_headers_say),
         cmocka_unit_test(inspect_fails_on_a_picture_without_a_header),
+        cmocka_unit_test(parts_of_a_chain_share_the_picture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "server/decode.h"
 #include "server/pipeline.h"
 #include "server/plugin/streamd_plugin.h"
 
@@ -340,9 +341,15 @@ static char *process(const struct pipeline *p, void *session, uint64_t index, ui
     struct json j = json_to(&out);
     make_jpeg(&jpeg, &n);
     json_object_begin(&j, NULL);
-    struct pipeline_frame f = {
-        .jpeg = jpeg, .jpeg_bytes = n, .index = index, .deadline_us = deadline_us};
+    struct decode decode = {0};
+    decode_begin(&decode, jpeg, n, 0);
+    struct pipeline_frame f = {.jpeg = jpeg,
+                               .jpeg_bytes = n,
+                               .decode = &decode,
+                               .index = index,
+                               .deadline_us = deadline_us};
     int rc = p->kind->process(p, session, &f, &j);
+    decode_deinit(&decode);
     json_object_end(&j);
     tjFree(jpeg);
     if (rc < 0)
@@ -542,9 +549,12 @@ static void fails_a_frame_that_is_no_picture(void **state)
         build("now", switches[i]);
         assert_int_equal(open_with(&p, "one", NULL), 0);
         void *session = p.kind->session_new(&p);
-        struct pipeline_frame f = {.jpeg = bad, .jpeg_bytes = sizeof bad};
+        struct decode decode = {0};
+        decode_begin(&decode, bad, sizeof bad, 0);
+        struct pipeline_frame f = {.jpeg = bad, .jpeg_bytes = sizeof bad, .decode = &decode};
         assert_int_equal(p.kind->process(&p, session, &f, &j), -1);
         assert_int_equal(out.len, 0);
+        decode_deinit(&decode);
         p.kind->session_free(session);
         p.kind->session_free(NULL);
         close_it(&p);
