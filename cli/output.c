@@ -130,13 +130,8 @@ void output_disconnected(struct output *o, const char *why, uint64_t retry_us)
 
 static void add_timing(struct json *j, const struct proto_message *m)
 {
-    if (!m->has_timing)
-        return;
-    json_object_begin(j, "timing");
-    json_u64(j, "wait_us", m->timing.wait_us);
-    json_u64(j, "pipeline_us", m->timing.pipeline_us);
-    json_u64(j, "server_us", m->timing.server_us);
-    json_object_end(j);
+    if (m->has_timing)
+        proto_write_timing(j, &m->timing);
 }
 
 static struct json begin_answer(struct output *o, const char *event, const struct output_answer *a)

@@ -26,7 +26,7 @@ struct probe {
     bool in_flight, done, told_error;
     uint64_t count, sent, answered, dropped, in_budget, bytes;
     uint64_t dialed_us, connect_us, first_us, sent_us;
-    struct hist total, network, wait, pipeline; /* the last three only with timing */
+    struct hist total, network, wait, pipeline, decode; /* all but the first only with timing */
 };
 
 static void finish(struct probe *p)
@@ -82,6 +82,8 @@ static void add_parts(struct probe *p, const struct proto_timing *t, uint64_t to
 {
     hist_add(&p->wait, t->wait_us);
     hist_add(&p->pipeline, t->pipeline_us);
+    if (t->has_decode)
+        hist_add(&p->decode, t->decode_us);
     hist_add(&p->network, total_us > t->server_us ? total_us - t->server_us : 0);
 }
 
@@ -206,6 +208,7 @@ static void report_json(const struct probe *p, const char *url)
     add_hist(&j, "network", &p->network);
     add_hist(&j, "wait", &p->wait);
     add_hist(&j, "pipeline_time", &p->pipeline);
+    add_hist(&j, "decode", &p->decode);
     add_hist(&j, "total", &p->total);
     json_object_end(&j);
     puts(text_str(&line));
@@ -228,6 +231,7 @@ static void report_table(const struct probe *p, const char *url)
     print_hist("network", &p->network);
     print_hist("wait", &p->wait);
     print_hist("pipeline", &p->pipeline);
+    print_hist("  decoding", &p->decode);
     print_hist("total", &p->total);
     if (p->network.count == 0)
         printf("  (the server does not tell its own times)\n");

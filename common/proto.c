@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/json.h"
-
 /* ---- query ---- */
 
 static int hex_digit(char c)
@@ -129,17 +127,26 @@ const char *proto_error_name(enum proto_error e)
     return names[e];
 }
 
+void proto_write_timing(struct json *j, const struct proto_timing *t)
+{
+    json_object_begin(j, "timing");
+    json_u64(j, "wait_us", t->wait_us);
+    json_u64(j, "pipeline_us", t->pipeline_us);
+    if (t->has_decode) {
+        json_u64(j, "decode_us", t->decode_us);
+        json_u64(j, "inference_us",
+                 t->pipeline_us > t->decode_us ? t->pipeline_us - t->decode_us : 0);
+    }
+    json_u64(j, "server_us", t->server_us);
+    json_object_end(j);
+}
+
 static void write_optional(struct json *j, const struct proto_reply *r)
 {
     if (r->frame_id)
         json_u64(j, "frame_id", *r->frame_id);
-    if (!r->timing)
-        return;
-    json_object_begin(j, "timing");
-    json_u64(j, "wait_us", r->timing->wait_us);
-    json_u64(j, "pipeline_us", r->timing->pipeline_us);
-    json_u64(j, "server_us", r->timing->server_us);
-    json_object_end(j);
+    if (r->timing)
+        proto_write_timing(j, r->timing);
 }
 
 void proto_write_result(struct text *out, const struct proto_reply *r, const char *result, size_t n)
@@ -222,6 +229,8 @@ static int read_optional(const cJSON *object, struct proto_message *m)
     ok &= get_u64(timing, "wait_us", &m->timing.wait_us, &present);
     ok &= get_u64(timing, "pipeline_us", &m->timing.pipeline_us, &present);
     ok &= get_u64(timing, "server_us", &m->timing.server_us, &present);
+    m->timing.has_decode = get_u64(timing, "decode_us", &m->timing.decode_us, &present);
+    ok &= present == m->timing.has_decode;
     return ok ? 0 : -1;
 }
 

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/json.h"
 #include "common/text.h"
 
 #define PROTO_PATH         "/ws/video/stream"
@@ -60,6 +61,8 @@ struct proto_timing {
     uint64_t wait_us;     /* arrival of the last byte to start of work */
     uint64_t pipeline_us; /* the pipeline */
     uint64_t server_us;   /* arrival to the reply being written */
+    uint64_t decode_us;   /* what decoding took of pipeline_us; the rest is inference_us */
+    bool has_decode;      /* the server tells both */
 };
 
 struct proto_reply {
@@ -73,6 +76,8 @@ void proto_write_result(struct text *out, const struct proto_reply *r, const cha
                         size_t n);
 /* reason is told only with timing. */
 void proto_write_drop(struct text *out, const struct proto_reply *r, const char *reason);
+/* The member `timing` of an object. */
+void proto_write_timing(struct json *j, const struct proto_timing *t);
 void proto_write_slow_down(struct text *out);
 void proto_write_error(struct text *out, enum proto_error error, const char *detail, size_t n);
 

@@ -45,6 +45,7 @@ struct frame {
     uint64_t arrived_us;  /* last byte was there */
     uint64_t started_us;  /* a worker took it */
     uint64_t finished_us; /* the pipeline returned */
+    uint64_t decode_us;   /* what decoding took of that */
     enum frame_fate fate;
     enum drop_reason reason; /* FRAME_DROPPED */
     struct text result;      /* FRAME_ANSWERED: a JSON object */

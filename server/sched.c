@@ -24,6 +24,7 @@ static void run(const struct sched *s, struct frame *f, struct decode *decode)
     int rc = pipeline_process(f->pipeline, f->state, &in, &result);
     json_object_end(&result);
     f->fate = rc < 0 || f->result.cut ? FRAME_FAILED : FRAME_ANSWERED;
+    f->decode_us = decode->spent_us;
     f->finished_us = clock_now_us();
 }
 

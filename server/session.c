@@ -214,10 +214,11 @@ static struct proto_reply reply_to(const struct session *s, const struct frame *
                                    struct proto_timing *timing)
 {
     uint64_t now_us = clock_now_us();
-    *timing = (struct proto_timing){.server_us = now_us - f->arrived_us};
+    *timing = (struct proto_timing){.server_us = now_us - f->arrived_us, .has_decode = true};
     if (f->started_us) {
         timing->wait_us = f->started_us - f->arrived_us;
         timing->pipeline_us = f->finished_us - f->started_us;
+        timing->decode_us = f->decode_us;
     } else {
         timing->wait_us = timing->server_us;
     }

@@ -23,7 +23,7 @@ static void check_values(const struct proto_message *m)
     must(memchr(m->name, 0, sizeof m->name) && memchr(m->detail, 0, sizeof m->detail));
     must(m->frame_index <= INTEGER_MAX);
     must(m->timing.wait_us <= INTEGER_MAX && m->timing.pipeline_us <= INTEGER_MAX &&
-         m->timing.server_us <= INTEGER_MAX);
+         m->timing.server_us <= INTEGER_MAX && m->timing.decode_us <= INTEGER_MAX);
     must((m->kind == PROTO_RESULT) == (m->result != NULL));
 }
 

@@ -28,7 +28,7 @@ from harness import (
 )
 
 NULL = "pipeline_id=null"
-TIMING_KEYS = {"wait_us", "pipeline_us", "server_us"}
+TIMING_KEYS = {"wait_us", "pipeline_us", "decode_us", "inference_us", "server_us"}
 
 
 def is_int(value):
@@ -677,6 +677,7 @@ async def test_few_drops_signal_nothing(streamd):
 def assert_timing(timing):
     assert timing.keys() == TIMING_KEYS
     assert all(is_int(v) and v >= 0 for v in timing.values()), timing
+    assert timing["decode_us"] + timing["inference_us"] == timing["pipeline_us"]
 
 
 def header(frame_id, jpeg, timestamp=1700000000.25, length=None):
@@ -688,7 +689,7 @@ def headed(frame_id, jpeg, **kw):
 
 
 @sync
-async def test_timing_tells_three_times_in_whole_microseconds(streamd):
+async def test_timing_tells_its_times_in_whole_microseconds(streamd):
     srv = streamd("--pipeline", "slow=delay:ms=20")
     async with srv.connect("slow", timing=1) as ws:
         answer = await ask(ws, jpegs.GRAY)
@@ -696,7 +697,20 @@ async def test_timing_tells_three_times_in_whole_microseconds(streamd):
         timing = answer["timing"]
         assert_timing(timing)
         assert timing["pipeline_us"] >= 20000
+        assert timing["decode_us"] == 0
         assert timing["wait_us"] + timing["pipeline_us"] <= timing["server_us"]
+
+
+@sync
+async def test_decoding_is_told_apart_from_the_rest_of_the_pipeline(streamd):
+    """Parts of a whole that want the same picture decode it once, so the sum is what one needs."""
+    srv = streamd("--pipeline", "both=motion+inspect")
+    for pipeline in ("motion", "both"):
+        async with srv.connect(pipeline, timing=1) as ws:
+            for _ in range(3):
+                timing = (await ask(ws, jpegs.COLOR))["timing"]
+                assert_timing(timing)
+                assert timing["decode_us"] > 0
 
 
 @sync

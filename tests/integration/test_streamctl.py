@@ -610,7 +610,8 @@ def test_probe_tells_where_the_milliseconds_go(streamd):
     srv = streamd()
     done = run("probe", f"127.0.0.1:{srv.port}", "--pipeline", "delay", "--budget", "10s")
     assert done.returncode == 0, done.stderr
-    for word in ("connect", "first answer", "network", "wait", "pipeline", "total", "20 of 20"):
+    for word in ("connect", "first answer", "network", "wait", "pipeline", "decoding", "total",
+                 "20 of 20"):
         assert word in done.stdout
 
 
@@ -647,7 +648,8 @@ def test_motion_is_found_in_the_test_picture(streamd):
     assert ctl.code == 0 and end["answered"] + end["dropped"] == 100
     moving = [r for r in ctl.find("result") if r["result"]["detections"]]
     assert len(moving) > 50
-    assert all({"wait_us", "pipeline_us", "server_us"} == set(r["timing"]) for r in moving)
+    assert all({"wait_us", "pipeline_us", "decode_us", "inference_us", "server_us"} ==
+               set(r["timing"]) for r in moving)
 
 
 def test_an_unknown_pipeline_ends_it_with_the_servers_words(streamd):

@@ -180,9 +180,11 @@ static void any_header_comes_back_bit_for_bit(void **state)
 /* ---- writing ---- */
 
 static const uint32_t id = UINT32_MAX;
-static const struct proto_timing timing = {1, 22, 333};
+static const struct proto_timing timing = {1, 22, 333, 0, false},
+                                 with_decode = {1, 22, 333, 9, true};
 static const struct proto_reply bare = {7, NULL, NULL}, with_id = {7, &id, NULL},
                                 with_timing = {7, NULL, &timing},
+                                with_parts = {7, NULL, &with_decode},
                                 with_both = {UINT64_C(1) << 52, &id, &timing};
 
 static void results_have_exactly_their_keys(void **state)
@@ -196,6 +198,9 @@ static void results_have_exactly_their_keys(void **state)
         {&with_id, "{\"frame_index\":7,\"result\":{\"a\":1},\"frame_id\":4294967295}"},
         {&with_timing, "{\"frame_index\":7,\"result\":{\"a\":1},"
                        "\"timing\":{\"wait_us\":1,\"pipeline_us\":22,\"server_us\":333}}"},
+        {&with_parts, "{\"frame_index\":7,\"result\":{\"a\":1},"
+                      "\"timing\":{\"wait_us\":1,\"pipeline_us\":22,\"decode_us\":9,"
+                      "\"inference_us\":13,\"server_us\":333}}"},
         {&with_both, "{\"frame_index\":4503599627370496,\"result\":{\"a\":1},"
                      "\"frame_id\":4294967295,"
                      "\"timing\":{\"wait_us\":1,\"pipeline_us\":22,\"server_us\":333}}"},
@@ -278,6 +283,12 @@ static void what_is_written_is_read_back(void **state)
     assert_string_equal(m.result, "{\"a\":[1,2]}");
     proto_message_free(&m);
     assert_null(m.result);
+
+    text_clear(&t);
+    proto_write_result(&t, &with_parts, "{}", 2);
+    assert_int_equal(proto_read_message(bytes, t.len, &m), 0);
+    assert_true(m.timing.has_decode && m.timing.decode_us == 9 && m.timing.server_us == 333);
+    proto_message_free(&m);
 
     text_clear(&t);
     proto_write_drop(&t, &with_timing, "closed");
@@ -381,6 +392,8 @@ static void wrong_types_are_refused(void **state)
         "{\"frame_index\":0,\"result\":{},\"timing\":{\"wait_us\":1,\"pipeline_us\":2}}",
         "{\"frame_index\":0,\"result\":{},"
         "\"timing\":{\"wait_us\":1,\"pipeline_us\":2,\"server_us\":\"3\"}}",
+        "{\"frame_index\":0,\"result\":{},"
+        "\"timing\":{\"wait_us\":1,\"pipeline_us\":2,\"server_us\":3,\"decode_us\":-1}}",
     };
     for (size_t i = 0; i < N(rows); i++) {
         struct proto_message m;
