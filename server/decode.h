@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DECODE_PIXELS_MAX (64u * 1000 * 1000)
+#define DECODE_PIXELS_MAX (64u * 1000 * 1000) /* unless --max-pixels says otherwise */
 
 enum decode_format { DECODE_GREY, DECODE_RGB };
 

@@ -49,6 +49,7 @@ struct frame {
     enum frame_fate fate;
     enum drop_reason reason; /* FRAME_DROPPED */
     struct text result;      /* FRAME_ANSWERED: a JSON object */
+    const char *why;         /* FRAME_FAILED: a clause for the client, or NULL */
 
     struct frame *next; /* in the list of the current owner */
 };

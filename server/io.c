@@ -214,6 +214,7 @@ int io_init(struct io *io, struct streamd *d, struct err *e)
         rc = make_loop(io, e);
     if (rc == 0 && io->sched == &io->own)
         rc = sched_start(&io->own, &d->rule, 0, e);
+    io->own.pixels_max = d->settings->pixels_max;
     return rc == 0 ? make_lws(io, e) : rc;
 }
 

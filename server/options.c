@@ -10,6 +10,7 @@ static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL}
 #define MINUTES(n)  ((n)*60e6)
 #define WORKERS_MAX 1024
 #define IO_MAX      256
+#define PIXELS_MAX  1e9 /* RGB of more has no length in 32 bits, which workers are told */
 
 static int read_workers(const char *text, uint64_t *n, struct err *e)
 {
@@ -162,6 +163,14 @@ static const struct opt opts[] = {
      OPT_AT(settings, message_mib_max),
      .help = "hang up on a larger message without an answer (close code 1009); at least the "
              "frame limit"},
+    {.kind = OPT_COUNT,
+     .name = "max-pixels",
+     .arg = "N",
+     .def = "64000000",
+     .min = 1,
+     .max = PIXELS_MAX,
+     OPT_AT(settings, pixels_max),
+     .help = "do not decode a picture of more than N pixels, width times height; its session ends"},
     {.kind = OPT_COUNT,
      .name = "recommended-sessions",
      .arg = "N",

@@ -20,6 +20,7 @@ struct settings {
     double drop_threshold, slow_down_threshold;
     uint64_t rearm_us;
     double frame_mib_max, message_mib_max;
+    uint64_t pixels_max;
     uint64_t recommended_sessions, sessions_max;
 
     uint64_t idle_timeout_us, reply_timeout_us, drain_timeout_us;

@@ -18,13 +18,14 @@ static void run(const struct sched *s, struct frame *f, struct decode *decode)
     struct pipeline_frame in = {
         .jpeg = f->jpeg, .jpeg_bytes = f->jpeg_bytes, .decode = decode, .index = f->index};
     uint64_t budget_us = s->turns.rule.budget_us;
-    decode_begin(decode, f->jpeg, f->jpeg_bytes, 0);
+    decode_begin(decode, f->jpeg, f->jpeg_bytes, s->pixels_max);
     in.deadline_us = budget_us ? f->arrived_us + budget_us : 0;
     json_object_begin(&result, NULL);
     int rc = pipeline_process(f->pipeline, f->state, &in, &result);
     json_object_end(&result);
     f->fate = rc < 0 || f->result.cut ? FRAME_FAILED : FRAME_ANSWERED;
     f->decode_us = decode->spent_us;
+    f->why = decode->why;
     f->finished_us = clock_now_us();
 }
 

@@ -43,6 +43,7 @@ struct sched {
     bool stopping;
     uint64_t busy_us; /* sum over all workers */
 
+    uint64_t pixels_max;  /* see decode.h; 0 or set before the first frame */
     struct decode decode; /* of the I/O thread, with 0 workers */
 
     pthread_t *threads;

@@ -285,14 +285,16 @@ static void answer(struct session *s, const struct frame *f)
 
 static void fail(struct session *s, const struct frame *f)
 {
-    static const char detail[] = "The pipeline failed to process this frame";
+    char detail[160];
+    int n = snprintf(detail, sizeof detail, "The pipeline failed to process this frame%s%s",
+                     f->why ? ": " : "", f->why ? f->why : "");
     struct log_line l;
     s->ledger.failed++;
     stats_of(s)->failed++;
     log_session(&l, LOG_WARN, "stream_pipeline_error", s);
     log_u64(&l, "frame_index", f->index);
     log_end(&l);
-    fail_session(s, PROTO_PIPELINE_FAILURE, detail, sizeof detail - 1);
+    fail_session(s, PROTO_PIPELINE_FAILURE, detail, (size_t)n);
 }
 
 void session_on_finished(struct session *s, struct frame *f)

@@ -160,6 +160,7 @@ int streamd_start(struct streamd *d, const struct settings *settings, struct err
         rc = watch_signals(d, e);
     if (rc == 0 && settings->n_workers)
         rc = sched_start(&d->sched, &d->rule, (unsigned)settings->n_workers, e);
+    d->sched.pixels_max = settings->pixels_max;
     if (rc == 0)
         rc = listeners_open(&d->listeners, &d->io[0].loop, &settings->listen, e);
     if (rc == 0)

@@ -970,6 +970,28 @@ async def test_a_corrupt_jpeg_is_a_pipeline_failure_and_tells_nothing_internal(
     assert (end["received"], end["answered"], end["failed"]) == (1, 0, 1)
 
 
+@pytest.mark.parametrize("options, size, words", [
+    (("--max-pixels", "100"), None, "more pixels than this server decodes"),
+    ((), (65000, 65000), "more pixels than this server decodes"),
+    ((), (8000, 8000), "more pixels than its bytes can hold"),
+])
+@pytest.mark.parametrize("workers", [0, 1])
+@sync
+async def test_too_many_pixels_are_a_pipeline_failure_that_says_so(
+    streamd, options, size, words, workers
+):
+    jpeg = bytearray(jpegs.COLOR)
+    if size:
+        at = jpeg.index(b"\xff\xc0") + 5
+        jpeg[at:at + 4] = struct.pack("!HH", *size)
+    srv = streamd("--workers", str(workers), *options)
+    async with srv.connect("motion") as ws:
+        await ws.send(bytes(jpeg))
+        assert_nothing_internal(await closing_error(ws, "pipeline_failure", words))
+    async with srv.connect("inspect") as ws:  # does not decode
+        assert "result" in await ask(ws, bytes(jpeg))
+
+
 @sync
 async def test_a_picture_cut_short_never_crashes_motion(streamd):
     srv = streamd()
