@@ -1,8 +1,6 @@
 #include "cli/preview.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
-#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/blocks.h"
+#include "cli/detections.h"
 #include "common/clock.h"
 
 #define EVERY_US      66666u
@@ -115,6 +114,16 @@ static bool decode(struct preview *v, struct blocks_picture *p, unsigned *full_w
     return rc == 0 || tjGetErrorCode(v->decoder) == TJERR_WARNING; /* worth seeing all the same */
 }
 
+static struct blocks_box scaled(const struct blocks_box *box, double by)
+{
+    struct blocks_box b = *box;
+    b.x *= by;
+    b.y *= by;
+    b.width *= by;
+    b.height *= by;
+    return b;
+}
+
 static void draw(struct preview *v)
 {
     struct blocks_picture p;
@@ -123,13 +132,8 @@ static void draw(struct preview *v)
     if (!decode(v, &p, &full_width) || !lay_out(v, p.width, p.height))
         return;
     double scale = (double)p.width / full_width;
-    for (size_t i = 0; i < v->now.n_boxes; i++) {
-        box[i] = v->now.box[i];
-        box[i].x *= scale;
-        box[i].y *= scale;
-        box[i].width *= scale;
-        box[i].height *= scale;
-    }
+    for (size_t i = 0; i < v->now.n_boxes; i++)
+        box[i] = scaled(&v->now.box[i], scale);
     text_add(&v->out, "\0337"); /* the cursor stays where what is printed goes on */
     size_t before = v->out.len;
     blocks_draw(&v->blocks, &p, box, v->now.n_boxes, &v->out);
@@ -209,44 +213,15 @@ void preview_offer(struct preview *v, const struct picture *p)
     pthread_mutex_unlock(&v->lock);
 }
 
-static double number(const cJSON *o, const char *key, double factor)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, key);
-    return cJSON_IsNumber(item) ? item->valuedouble * factor : (double)NAN;
-}
-
-static size_t read_boxes(const cJSON *result, unsigned halvings, struct blocks_box *box)
-{
-    const cJSON *o, *list = cJSON_GetObjectItemCaseSensitive(result, "detections");
-    double factor = (double)(1u << halvings);
-    size_t n = 0;
-    cJSON_ArrayForEach(o, list)
-    {
-        const char *label = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "label"));
-        if (n == BOXES_MAX)
-            break;
-        box[n] = (struct blocks_box){.x = number(o, "x", factor),
-                                     .y = number(o, "y", factor),
-                                     .width = number(o, "w", factor),
-                                     .height = number(o, "h", factor),
-                                     .score = number(o, "score", 1.0)};
-        strncpy(box[n].label, label ? label : "", sizeof box[n].label - 1);
-        n++;
-    }
-    return n;
-}
-
 void preview_result(struct preview *v, const char *result, unsigned halvings)
 {
-    struct blocks_box box[BOXES_MAX];
-    cJSON *root = v ? cJSON_Parse(result) : NULL;
-    if (!root)
+    struct detections found;
+    if (!v || detections_read(&found, result) < 0)
         return;
-    size_t n = read_boxes(root, halvings, box);
-    cJSON_Delete(root);
     pthread_mutex_lock(&v->lock);
-    memcpy(v->next.box, box, n * sizeof box[0]);
-    v->next.n_boxes = n;
+    v->next.n_boxes = 0;
+    for (size_t i = 0; i < found.n && i < BOXES_MAX; i++)
+        v->next.box[v->next.n_boxes++] = scaled(&found.item[i].box, 1u << halvings);
     pthread_mutex_unlock(&v->lock);
 }
 

@@ -15,6 +15,7 @@ import pytest
 import ctl_helpers
 import harness
 import jpegs
+import pictures
 
 HALF_BLOCK = "\u2580".encode()
 
@@ -84,6 +85,24 @@ def test_picture_and_boxes_are_drawn(streamd, terminal):
     assert b"\x1b[r" in seen  # and the whole screen at the end
     assert seen.rindex(b"answered") > seen.rindex(HALF_BLOCK)  # the summary stands below
     assert t.end()["answered"] > 30
+
+
+def test_boxes_around_faces_are_drawn(streamd, terminal):
+    picture = pictures.face()
+    server = streamd("--budget", "off", "--pipeline", "near=face:scale=1")
+    t = terminal(picture, f"localhost:{server.port}", "--preview", "--loop", "-n", 20, "-p", "near")
+    assert b"face " in t.read_to_end()
+
+
+@pictures.needs_ffmpeg
+def test_boxes_around_tags_are_drawn_and_numbered(streamd, terminal, tmp_path):
+    server = streamd("--budget", "off")
+    if "apriltag" not in server.http("/pipelines").text:
+        pytest.skip("built without libapriltag")
+    pictures.write_tag(tmp_path / "tag.jpg")
+    t = terminal(tmp_path / "tag.jpg", f"localhost:{server.port}", "--preview", "--loop", "-n", 20,
+                 "-p", "apriltag")
+    assert b"36h11 #0 " in t.read_to_end()
 
 
 def test_only_what_changes_is_drawn(streamd, terminal):
