@@ -160,7 +160,7 @@ static void outline(struct blocks *b, struct span x, struct span y)
 }
 
 /* A control character from the server would be obeyed by the terminal. */
-static void add_label(struct text *out, const struct blocks_box *box)
+void blocks_add_label(struct text *out, const struct blocks_box *box)
 {
     for (size_t i = 0; i < sizeof box->label && box->label[i]; i++)
         text_add_char(out, box->label[i] >= ' ' && box->label[i] <= '~' ? box->label[i] : '?');
@@ -174,7 +174,7 @@ static void write_label(struct blocks *b, const struct blocks_box *box, struct s
 {
     char bytes[40];
     struct text label = text_fixed(bytes, sizeof bytes);
-    add_label(&label, box);
+    blocks_add_label(&label, box);
     unsigned n = label.len < b->columns ? (unsigned)label.len : b->columns;
     unsigned column = x.first < b->columns - n ? x.first : b->columns - n;
     unsigned row = y.first / 2 > 0 ? y.first / 2 - 1 : 0;

@@ -53,6 +53,9 @@ struct blocks_box {
     char label[24];             /* any bytes, up to a NUL or all; what is not ASCII shows as '?' */
 };
 
+/* Adds the label and the score, as they are shown: nothing in it is obeyed by a terminal. */
+void blocks_add_label(struct text *out, const struct blocks_box *box);
+
 /* No cells yet, top 1. */
 void blocks_init(struct blocks *b);
 void blocks_deinit(struct blocks *b);

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/glyph.h"
+
 #define DIGITS 6
 
 /* Periods in frames, so chosen that the box never turns round in x and y at once. */
@@ -15,10 +17,6 @@ struct colour {
 };
 
 static const struct colour bright = {235, 96, 144}, dark = {32, 128, 128}, white = {225, 128, 128};
-
-/* 3 x 5 dots each: an octal digit a row, the top row first. */
-static const unsigned glyphs[10] = {075557, 026227, 071747, 071717, 055711,
-                                    074717, 074757, 071111, 075757, 075717};
 
 static unsigned even_up(unsigned v)
 {
@@ -119,11 +117,13 @@ struct pattern_rect pattern_box(unsigned width, unsigned height, uint64_t n)
 }
 
 static void draw_digit(const struct pattern *p, unsigned x, unsigned y, unsigned dot,
-                       unsigned glyph)
+                       unsigned digit)
 {
-    for (unsigned i = 0; i < 15; i++)
-        if (glyph >> (14 - i) & 1)
-            fill(p, (struct pattern_rect){x + i % 3 * dot, y + i / 3 * dot, dot, dot}, white);
+    unsigned dots = glyph_dots((char)('0' + digit));
+    for (unsigned row = 0; row < GLYPH_ROWS; row++)
+        for (unsigned column = 0; column < GLYPH_COLUMNS; column++)
+            if (glyph_has_dot(dots, column, row))
+                fill(p, (struct pattern_rect){x + column * dot, y + row * dot, dot, dot}, white);
 }
 
 static void draw_counter(const struct pattern *p, uint64_t n)
@@ -134,7 +134,7 @@ static void draw_counter(const struct pattern *p, uint64_t n)
         return;
     fill(p, plate, dark);
     for (unsigned i = DIGITS; i--; n /= 10)
-        draw_digit(p, plate.x + (1 + 4 * i) * dot, plate.y + dot, dot, glyphs[n % 10]);
+        draw_digit(p, plate.x + (1 + 4 * i) * dot, plate.y + dot, dot, (unsigned)(n % 10));
 }
 
 void pattern_draw_frame(const struct pattern *p, const struct pattern *background, uint64_t n)
