@@ -46,7 +46,7 @@ static int run(const struct settings *set, const struct opt_values *v, struct er
     case COMMAND_CONTROLS:
         return controls_run(set, v->args[0], e);
     case COMMAND_SNAP:
-        return snap_run(set, v->args[0], e);
+        return snap_run(set, v->args[0], v->n_args > 1 ? v->args[1] : NULL, e);
     }
     return EXIT_USAGE;
 }

@@ -16,7 +16,7 @@ static const char *const color_names[] = {"auto", "always", "never", NULL};
 /* clang-format off */
 static const struct opt opts[] = {
     {.kind = OPT_TEXT, .letter = 'p', .name = "pipeline", .arg = "NAME", .def = "motion",
-     .commands = S | P, AT(pipeline),
+     .commands = S | P | N, AT(pipeline),
      .help = "the server's pipeline to run; `streamctl pipelines` lists them"},
     {.kind = OPT_REAL, .letter = 'f', .name = "fps", .arg = "F", .def = "0", .min = 0,
      .max = 1000, .commands = S, AT(fps),
@@ -28,8 +28,9 @@ static const struct opt opts[] = {
      .commands = S, AT(in_flight),
      .help = "send at most N frames ahead of their answers"},
     {.kind = OPT_COUNT, .letter = 'n', .name = "count", .arg = "N", .def = "0", .min = 0,
-     .max = 1e15, .commands = S | P, AT(count),
-     .help = "stop when N frames were sent and are settled; 0: never, for probe 20"},
+     .max = 1e15, .commands = S | P | N, AT(count),
+     .help = "stop when N frames were sent and are settled; 0: never, for probe 20, for snap "
+             "--annotate 10"},
     {.kind = OPT_TIME_US, .letter = 'd', .name = "duration", .arg = "TIME", .def = "0", .min = 0,
      .max = 1e15, .commands = S, AT(duration_us),
      .help = "stop after TIME; 0: never"},
@@ -50,7 +51,7 @@ static const struct opt opts[] = {
     {.kind = OPT_FLAG, .name = "no-reconnect", .commands = S, AT(no_reconnect),
      .help = "end when the server, a camera or an HTTP source cannot be reached or is lost"},
     {.kind = OPT_TIME_US, .name = "answer-timeout", .arg = "TIME", .def = "5s", .min = 10000,
-     .max = 3600e6, .commands = S | P, AT(answer_timeout_us),
+     .max = 3600e6, .commands = S | P | N, AT(answer_timeout_us),
      .help = "a frame without an answer after TIME is unanswered; connect again when nothing "
              "else came either"},
     {.kind = OPT_CHOICE, .name = "idle", .arg = "WHAT", .def = "keep", .choices = idle_names,
@@ -82,6 +83,8 @@ static const struct opt opts[] = {
      .help = "tell what would be used, camera and mode, and end"},
     {.kind = OPT_TEXT, .letter = 'o', .name = "output", .arg = "FILE", .commands = N, AT(output),
      .help = "write the picture to FILE; -: to standard output"},
+    {.kind = OPT_FLAG, .name = "annotate", .commands = N, AT(annotate),
+     .help = "draw what the server's pipeline finds in the picture"},
     {.kind = OPT_COUNT, .name = "skip", .arg = "N", .def = "0", .min = 0, .max = 1000000,
      .commands = N, AT(skip),
      .help = "leave out the first N pictures: many cameras' are dark"},
@@ -110,7 +113,7 @@ static const struct opt_command commands[] = {
     [COMMAND_PIPELINES] = {"pipelines", "[URL]", "list the server's pipelines", 0, 1},
     [COMMAND_DEVICES] = {"devices", "", "list this machine's cameras and what they can do", 0, 0},
     [COMMAND_CONTROLS] = {"controls", "CAMERA", "show and set a camera's controls", 1, 1},
-    [COMMAND_SNAP] = {"snap", "SOURCE", "take one picture", 1, 1},
+    [COMMAND_SNAP] = {"snap", "SOURCE [URL]", "take one picture", 1, 2},
 };
 
 const struct opt_program streamctl_program = {

@@ -35,6 +35,7 @@ struct settings {
     int idle;                              /* enum idle */
     int color;                             /* enum term_color */
     const char *netrc, *cacert;
+    bool annotate;       /* snap */
     uint64_t skip;       /* snap */
     const char *output;  /* snap; NULL: standard output */
     struct opt_list set; /* controls; empty: only show */

@@ -1,12 +1,16 @@
 #include "cli/snap.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/annotate.h"
+#include "cli/ask.h"
 #include "cli/encode.h"
+#include "common/address.h"
 #include "common/clock.h"
 
 struct snap {
@@ -115,22 +119,59 @@ static int encode_and_write(struct snap *s, const char *path, struct err *e)
     return rc;
 }
 
-int snap_run(const struct settings *set, const char *source_spec, struct err *e)
+static int snap_plain(const struct settings *set, const char *source_spec, const char *path,
+                      struct err *e)
 {
     struct snap s = {.n_skip = set->skip};
     struct source *source = NULL;
     struct loop l;
-    const char *path = set->output ? set->output : "-";
-    if (!set->output && isatty(STDOUT_FILENO))
-        return -err_set(e, EXIT_USAGE, "where to? -o FILE.jpg, or -o - for standard output");
     int rc = loop_init(&l, e);
     if (rc < 0)
-        return -rc;
+        return rc;
     rc = wait_for_picture(&s, set, source_spec, &l, &source, e);
     if (rc == 0)
         rc = encode_and_write(&s, path, e);
     picture_free(s.picture);
     source_close(source);
     loop_deinit(&l);
-    return -rc;
+    return rc;
+}
+
+static int draw_and_write(const struct answer *a, const char *path, struct err *e)
+{
+    const char *why = "";
+    struct picture *drawn = NULL;
+    if (a->found.n == 0)
+        fprintf(stderr,
+                "streamctl: nothing was found in %" PRIu64 " picture%s: the last one is "
+                "written as it is\n",
+                a->n_asked, a->n_asked == 1 ? "" : "s");
+    else
+        drawn = annotate_picture(a->picture, &a->found, &why);
+    int rc = a->found.n && !drawn ? err_set(e, EXIT_FAILED, "cannot draw on the picture: %s", why)
+                                  : write_file(drawn ? drawn : a->picture, path, e);
+    picture_free(drawn);
+    return rc;
+}
+
+static int snap_annotated(const struct settings *set, const char *source_spec, const char *url,
+                          const char *path, struct err *e)
+{
+    struct answer a;
+    int rc = ask_server(set, source_spec, url, &a, e);
+    if (rc == 0)
+        rc = draw_and_write(&a, path, e);
+    picture_free(a.picture);
+    return rc;
+}
+
+int snap_run(const struct settings *set, const char *source, const char *url, struct err *e)
+{
+    const char *path = set->output ? set->output : "-";
+    if (!set->output && isatty(STDOUT_FILENO))
+        return -err_set(e, EXIT_USAGE, "where to? -o FILE.jpg, or -o - for standard output");
+    if (url && !set->annotate)
+        return -err_set(e, EXIT_USAGE, "%s: no server is asked without --annotate", url);
+    return -(set->annotate ? snap_annotated(set, source, url ? url : ADDRESS_DEFAULT, path, e)
+                           : snap_plain(set, source, path, e));
 }

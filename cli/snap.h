@@ -1,4 +1,5 @@
-/* snap.h - `streamctl snap`: one picture of any source into a file.
+/* snap.h - `streamctl snap`: one picture of any source into a file, as it is or with what a
+ * server found drawn on it.
  *
  * Threads: one.
  */
@@ -6,5 +7,5 @@
 
 #include "cli/options.h"
 
-/* Gives the exit code. */
-int snap_run(const struct settings *set, const char *source, struct err *e);
+/* url: of the server; NULL: none was given. Gives the exit code. */
+int snap_run(const struct settings *set, const char *source, const char *url, struct err *e);

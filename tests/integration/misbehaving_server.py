@@ -109,6 +109,11 @@ async def drop(s, arg):
         await s.say(**fields)
 
 
+async def drop_all(s, arg):
+    while True:
+        await s.say(frame_index=await s.frame(), dropped=True, reason=arg)
+
+
 async def slow_down(s, arg):
     await s.answer_some(int(arg))
     await s.say(warning="slow_down")

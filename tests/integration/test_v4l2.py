@@ -284,6 +284,19 @@ def test_snap(camera, tmp_path, fourcc):
     assert jpeg[:2] == b"\xff\xd8" and jpeg[-2:] == b"\xff\xd9"
 
 
+@pytest.mark.parametrize("fourcc", ["MJPG", "YUYV"])
+def test_snap_that_asks_a_server(camera, streamd, tmp_path, fourcc):
+    """Each picture is encoded, sent and given back to the driver."""
+    frame = {} if fourcc == "MJPG" else {"FRAME": ""}
+    out = tmp_path / "snap.jpg"
+    ran = camera("snap", "/dev/video0", f"localhost:{streamd().port}", "--annotate", "-p", "inspect",
+                 "-o", out, FORMATS=fourcc, **frame)
+    assert ran.status == 0, ran.errors
+    assert "nothing was found in 10 pictures" in ran.errors
+    jpeg = out.read_bytes()
+    assert jpeg[:2] == b"\xff\xd8" and jpeg[-2:] == b"\xff\xd9"
+
+
 def test_snap_of_other_sources(camera, frame, tmp_path):
     out = tmp_path / "snap.jpg"
     assert camera("snap", frame, "-o", out).status == 0
