@@ -14,6 +14,7 @@
 #   make bench-compare     streamload compare on real runs of like and unlike servers
 #   make bench-capture     what a camera costs streamctl; writes README's table
 #   make bench-pipelines   what each pipeline costs; writes README's table
+#   make bench-split       how fast MJPEG streams are split, beside memcpy, memchr and memmem
 #   make format clean help
 
 VERSION := 0.1.0
@@ -65,7 +66,7 @@ SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*
               server/plugin/*.h plugins/*.[ch])
 DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
-.PHONY: FORCE plugins test-vm test-onnx bench-overload bench-loadgen bench-compare bench-capture bench-pipelines all programs units fuzzers pages demo test check unit-check integration-check \
+.PHONY: FORCE plugins test-vm test-onnx bench-overload bench-loadgen bench-compare bench-capture bench-pipelines all programs units fuzzers pages demo test check unit-check integration-check \ bench-split
         valgrind-check fuzz fuzz-run lint format install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -244,6 +245,9 @@ bench-compare: programs
 bench-pipelines: programs
 	@tools/deps bench
 	@$(PYTHON) -B tests/bench/pipelines.py --build $B --into README.md
+
+bench-split: $B/bench/split_bench
+	@taskset -c 0 $<
 
 bench-capture: programs $B/bench/capture_bench $B/tests/v4l2shim.so
 	@tools/deps bench
