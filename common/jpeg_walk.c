@@ -16,7 +16,9 @@ size_t jpeg_walk_span(const struct jpeg_walk *w, const uint8_t *p, size_t n)
         return w->left < n ? w->left : n;
     if (w->at != WALK_AT_DATA)
         return 0;
-    const uint8_t *ff = memchr(p, 0xff, n);
+    const uint8_t *ff = memchr(p, 0xff, n), *end = p + n;
+    while (ff && ff + 1 < end && ff[1] == 0) /* stuffed, as most are: data as well */
+        ff = memchr(ff + 2, 0xff, (size_t)(end - ff) - 2);
     return ff ? (size_t)(ff - p) : n;
 }
 

@@ -18,6 +18,10 @@ enum { SOI = 0xd8, EOI = 0xd9 };
 /* How much of a line is read, and how far back a header may begin before its picture. */
 enum { LINE_BYTES_MAX = 256, TEXT_BYTES_MAX = 2048 };
 
+/* What is walked at a time, so that a stream made of nothing but boundaries, each of which makes
+ * some of it be walked again, takes no more than that. */
+enum { WALK_BYTES_MAX = 4096 };
+
 enum mode { MODE_HUNT, MODE_BODY, MODE_SKIP, MODE_PICTURE };
 
 /* A length is trusted once a picture's own EOI was found exactly there. Until then, and
@@ -250,30 +254,41 @@ static void end_no_picture(struct mjpeg *m, uint8_t last)
 
 /* ---- walking over a picture ---- */
 
-static enum walked walk(struct mjpeg *m, const uint8_t *p, size_t n, size_t *n_walked)
+static enum walked walk(struct jpeg_walk *w, const uint8_t *p, size_t n, size_t *n_walked)
 {
-    bool is_bounded = m->hint || boundary_is_strong(&m->boundary);
     enum walked walked = WALK_ON;
     size_t i = 0;
     while (i < n && walked == WALK_ON) {
-        size_t span = jpeg_walk_span(&m->walk, p + i, n - i);
-        size_t used = span ? span : 1;
-        if (is_bounded && boundary_find(&m->boundary, p + i, used, &used))
-            walked = WALK_BOUNDARY;
-        else if (!span)
-            walked = jpeg_walk_byte(&m->walk, p[i]);
+        size_t span = jpeg_walk_span(w, p + i, n - i);
         if (span)
-            jpeg_walk_pass(&m->walk, used);
-        i += used;
+            jpeg_walk_pass(w, span);
+        else
+            walked = jpeg_walk_byte(w, p[i]);
+        i += span ? span : 1;
     }
     *n_walked = i;
     return walked;
 }
 
+/* The same, but no further than a boundary. All of it is walked and then searched, which is much
+ * faster than in turns; where there is a boundary, as hardly ever, it is walked again up to that.
+ */
+static enum walked walk_to_boundary(struct mjpeg *m, const uint8_t *p, size_t n, size_t *n_walked)
+{
+    struct jpeg_walk before = m->walk;
+    enum walked walked = walk(&m->walk, p, n < WALK_BYTES_MAX ? n : WALK_BYTES_MAX, n_walked);
+    bool is_bounded = m->hint || boundary_is_strong(&m->boundary);
+    if (!is_bounded || !boundary_find(&m->boundary, p, *n_walked, n_walked))
+        return walked;
+    m->walk = before;
+    walk(&m->walk, p, *n_walked, n_walked);
+    return WALK_BOUNDARY;
+}
+
 static size_t walk_picture(struct mjpeg *m, const uint8_t *p, size_t n)
 {
     size_t used;
-    enum walked walked = walk(m, p, n, &used);
+    enum walked walked = walk_to_boundary(m, p, n, &used);
     keep(m, p, used);
     if (walked == WALK_EOI)
         end_at_eoi(m);
