@@ -207,40 +207,45 @@ static bool is_text(const uint8_t *p, size_t n)
     return true;
 }
 
-/* Where the header of the part that follows begins, in the last bytes of p[0..n). */
-static size_t find_header(const struct boundary *b, const uint8_t *p, size_t n)
+/* How many of the last bytes of p[0..n) may be the header of the part that follows. */
+static size_t count_text(const uint8_t *p, size_t n)
 {
-    size_t from = n;
+    size_t n_text = 0;
+    while (n_text < n && n_text < TEXT_BYTES_MAX && is_text(p + n - n_text - 1, 1))
+        n_text++;
+    return n_text;
+}
+
+/* Where in these that header begins; n when there is none. */
+static size_t find_header(const struct boundary *b, const uint8_t *text, size_t n)
+{
     size_t skip = boundary_is_strong(b) ? 1 : 0; /* known ones may lack their newline */
-    while (from && n - from < TEXT_BYTES_MAX && is_text(p + from - 1, 1))
-        from--;
-    if (from == n || p[n - 1] != '\n')
+    if (!n || text[n - 1] != '\n')
         return n;
-    const uint8_t *at = memmem(p + from, n - from, b->pattern + skip, b->len - skip);
+    const uint8_t *at = memmem(text, n, b->pattern + skip, b->len - skip);
     if (!at)
-        at = memchr(p + from, '\n', n - from);
-    size_t cut = (size_t)(at - p);
-    while (cut > from && (p[cut - 1] == '\r' || p[cut - 1] == '\n'))
-        cut--;
-    return cut;
+        at = memchr(text, '\n', n);
+    while (at > text && (at[-1] == '\r' || at[-1] == '\n'))
+        at--;
+    return (size_t)(at - text);
 }
 
 /* The next picture began before this one ended. */
 static void end_at_soi(struct mjpeg *m)
 {
     uint8_t text[TEXT_BYTES_MAX];
-    size_t n_text = 0;
+    size_t n_text = 0, header = 0;
     own(m);
     if (m->discard) {
         begin_hunt(m);
     } else {
         size_t end = m->len - sizeof soi;
-        size_t cut = find_header(&m->boundary, m->buf, end);
-        n_text = end - cut;
-        memcpy(text, m->buf + cut, n_text);
-        end_mended(m, cut);
+        n_text = count_text(m->buf, end);
+        memcpy(text, m->buf + end - n_text, n_text);
+        header = find_header(&m->boundary, text, n_text);
+        end_mended(m, end - n_text + header);
     }
-    hunt(m, text, n_text);
+    hunt(m, text + header, n_text - header);
     begin_picture(m, NULL);
 }
 
