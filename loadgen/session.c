@@ -346,7 +346,8 @@ static void note_sent(struct session *s)
 {
     uint64_t now_us = clock_now_us();
     s->blocked = false;
-    camera_on_sent(&s->camera, book(s), s->blocked_bytes, since_start(s, now_us));
+    if (camera_has_queued(&s->camera)) /* else the run is over, and it was given up as lost */
+        camera_on_sent(&s->camera, book(s), s->blocked_bytes, since_start(s, now_us));
 }
 
 static void send_queued(struct session *s)

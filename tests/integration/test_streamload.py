@@ -20,6 +20,7 @@ import pytest
 import harness
 import load_helpers
 from load_helpers import Report, Streamload, load
+from slow_link import SlowLink
 
 SCHEMA = json.loads((harness.ROOT / "loadgen" / "report.schema.json").read_text())
 PAGE = harness.ROOT / "man" / "streamload.1.in"
@@ -166,6 +167,17 @@ def test_adaptive_sessions_lower_their_rate(run):
 def test_a_slow_reader_reads_at_last(run):
     report = run("--sessions", 1, "--duration", "1s", "--fps", 10, "--slow-reader", "50ms")
     assert report.total["answered"] == report.total["sent"] == 10
+
+
+def test_it_ends_while_the_socket_still_takes_the_last_frame(streamd, tmp_path):
+    """That frame was given up when the time was over: it is no frame any more when it is sent."""
+    srv = streamd()
+    report = tmp_path / "r.json"
+    with SlowLink(("127.0.0.1", srv.port), bytes_per_s=4_000_000) as link:
+        load("run", link.url, "-p", "null", "-s", 1, "-d", "1s", "--size", "1MB", "--answer-timeout",
+             "100ms", "--json", report)
+    total = Report(report).check_ledger()
+    assert total["lost"] > 0
 
 
 def test_spinning_is_told(run):
