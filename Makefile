@@ -66,8 +66,9 @@ SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*
               server/plugin/*.h plugins/*.[ch])
 DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
-.PHONY: FORCE plugins test-vm test-onnx bench-overload bench-loadgen bench-compare bench-capture bench-pipelines all programs units fuzzers pages demo test check unit-check integration-check \ bench-split
-        valgrind-check fuzz fuzz-run lint format install clean help
+.PHONY: FORCE all programs units fuzzers plugins pages demo test check unit-check integration-check \
+        test-vm test-onnx valgrind-check fuzz fuzz-run lint format install clean help
+.PHONY: bench-overload bench-loadgen bench-compare bench-capture bench-pipelines bench-split
 .DELETE_ON_ERROR:
 .SECONDARY:
 
