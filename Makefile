@@ -9,6 +9,7 @@
 #   make test-onnx        the ONNX plugin with the real ONNX Runtime, fetched from npm
 #   make lint              clang-format, clang-tidy, cppcheck, mandoc -Tlint
 #   make fuzz              every fuzz target for FUZZ_SECONDS=20
+#   make bench-check       instruction counts beside tests/bench/check.txt; RECORD=1 writes them
 #   make bench-overload    overload beside a server of the usual kind; writes README's tables
 #   make bench-loadgen     streamload beside node's ws and Artillery; writes README's table
 #   make bench-compare     streamload compare on real runs of like and unlike servers
@@ -68,7 +69,7 @@ DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
 .PHONY: FORCE all programs units fuzzers plugins pages demo test check unit-check integration-check \
         test-vm test-onnx valgrind-check fuzz fuzz-run lint format install clean help
-.PHONY: bench-overload bench-loadgen bench-compare bench-capture bench-pipelines bench-split
+.PHONY: bench-check bench-overload bench-loadgen bench-compare bench-capture bench-pipelines bench-split
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -137,6 +138,12 @@ $B/fuzz/%: $B/tests/fuzz/%.o $B/libstreamd.a $B/libstreamctl.a $B/libstreamload.
 $B/bench/%: $B/tests/bench/%.o $B/libstreamctl.a $B/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_streamctl)
+	$(call DONE,LD)
+
+$B/bench/check_scenarios: $B/tests/bench/check_scenarios.o $B/libsim.a $B/libstreamd.a $B/libstreamctl.a \
+                          $B/libstreamload.a $B/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_all)
 	$(call DONE,LD)
 
 # The decisions on a virtual clock: build/plain/sim --help
@@ -222,6 +229,13 @@ fuzz:
 
 fuzz-run: fuzzers
 	@for f in $(FUZZERS); do tools/fuzz $$f $(FUZZ_SECONDS) || exit 1; done
+
+# Fails where a scenario takes 5 % more instructions than recorded. RECORD=1 records, and the commit
+# says why.
+bench-check: $B/bench/check_scenarios
+	@tools/deps lint
+	@$(PYTHON) -B tests/bench/check.py --program $< --flags='$(strip $(CFLAGS) $(SANF))' \
+	    $(if $(RECORD),--record)
 
 # Overload from the real programs, beside a server of the usual kind: about 6 minutes, on an
 # otherwise idle machine. Writes build/bench/, docs/overload.svg and the tables in README.md.

@@ -1,4 +1,4 @@
-"""What bench-overload measures with must itself be right."""
+"""What the benchmarks measure and judge with must itself be right."""
 
 import pathlib
 import sys
@@ -8,6 +8,7 @@ import xml.etree.ElementTree as xml
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
+import check  # noqa: E402
 import load  # noqa: E402
 import overload  # noqa: E402
 import plot  # noqa: E402
@@ -104,3 +105,63 @@ def test_tables_go_between_the_markers_and_nowhere_else(tmp_path):
 def test_the_plot_is_well_formed_and_has_no_script_and_no_style():
     names = {e.tag.rpartition("}")[2] for e in xml.fromstring(plot.svg(report(200))).iter()}
     assert names == {"svg", "title", "rect", "line", "text", "polyline", "circle"}
+
+
+CALLGRIND = """\
+version: 1
+cmd:  /x/check_scenarios frames
+positions: line
+events: Ir
+summary: 1118
+
+ob=/x/check_scenarios
+fl=server/turns.c
+fn=turns_take
+13 100
+cob=/usr/lib/libc.so.6
+cfi=???
+cfn=memcpy
+calls=3 0
+14 1000
+15 10
+
+ob=/usr/lib/libc.so.6
+fl=???
+fn=memcpy
+0 1000
+
+ob=/x/check_scenarios
+fl=server/admit.c
+fn=admit_frame
+5 8
+"""
+
+
+def test_what_a_callee_took_is_counted_once_and_where_it_was_executed():
+    assert check.parse(CALLGRIND.splitlines(True), "/x/check_scenarios") == (118, 1118)
+
+
+@pytest.mark.parametrize(
+    "own, everything, worse, better",
+    [
+        (100, 1000, 0, 0),
+        (105, 1050, 0, 0),
+        (106, 1006, 1, 0),
+        (100, 1051, 1, 0),
+        (95, 950, 0, 0),
+        (94, 994, 0, 1),
+        (94, 1051, 1, 1),
+    ],
+)
+def test_more_than_5_percent_either_way_is_told(own, everything, worse, better):
+    told = check.judge("frames", check.Figures(100, 1000), check.Figures(own, everything))
+    assert [len(lines) for lines in told] == [worse, better]
+
+
+def test_a_scenario_without_figures_fails():
+    assert check.judge("new", None, check.Figures(1, 1))[0]
+
+
+def test_figures_are_read_as_they_were_written():
+    figures = {"frames": check.Figures(100, 1000), "split_plain": check.Figures(7, 7)}
+    assert check.read(check.write("cc 1, -O2", figures)) == ("cc 1, -O2", figures)
