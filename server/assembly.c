@@ -43,9 +43,19 @@ static enum assembly_outcome too_large(const struct assembly_limits *limits, uin
     return ASSEMBLY_ERROR;
 }
 
+static int borrow(struct assembly *a, struct pool *pool, const struct assembly_piece *p)
+{
+    a->frame = pool_get(pool, 0);
+    a->bytes = p->bytes;
+    a->seen_bytes = p->n;
+    return a->frame ? 0 : -1;
+}
+
 /* Copies the piece behind what is there. */
 static int store(struct assembly *a, struct pool *pool, const struct assembly_piece *p)
 {
+    if (p->lasts && p->final && !a->frame)
+        return borrow(a, pool, p);
     uint64_t ahead = p->announced < TRUSTED_BYTES ? p->announced : TRUSTED_BYTES;
     size_t need = a->seen_bytes + p->n;
     if (!a->frame)
@@ -54,6 +64,7 @@ static int store(struct assembly *a, struct pool *pool, const struct assembly_pi
         return -1;
     if (p->n)
         memcpy(a->frame->data + a->seen_bytes, p->bytes, p->n);
+    a->bytes = a->frame->data;
     a->seen_bytes = need;
     return 0;
 }
@@ -64,7 +75,7 @@ static enum assembly_outcome check_header(struct assembly *a, struct complaint *
     struct proto_header h;
     if (a->seen_bytes < PROTO_HEADER_BYTES)
         return complain(why, PROTO_INVALID_FRAME, "Invalid header: shorter than 16 bytes");
-    proto_read_header(f->data, &h);
+    proto_read_header(a->bytes, &h);
     f->id = h.frame_id;
     f->jpeg += PROTO_HEADER_BYTES;
     f->jpeg_bytes -= PROTO_HEADER_BYTES;
@@ -82,7 +93,7 @@ static enum assembly_outcome check(struct assembly *a, const struct assembly_lim
     struct frame *f = a->frame;
     if (a->seen_bytes == 0)
         return complain(why, PROTO_INVALID_FRAME, "Invalid frame: empty message");
-    f->jpeg = f->data;
+    f->jpeg = a->bytes;
     f->jpeg_bytes = a->seen_bytes;
     if (limits->header && check_header(a, why) == ASSEMBLY_ERROR)
         return ASSEMBLY_ERROR;

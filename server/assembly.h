@@ -1,7 +1,8 @@
 /* assembly.h - from pieces of WebSocket messages to one checked frame.
  *
  * A message comes in any number of fragments and reads. The pieces go once into
- * one buffer of the pool; a message that is too large is refused as soon as its
+ * one buffer of the pool; one that comes whole, and whose frame is done before its bytes go away,
+ * stays where it is. A message that is too large is refused as soon as its
  * announced or seen bytes exceed the limit, without storing the rest. The
  * checks and their order are the protocol's: message type, empty, size, SOI,
  * EOI (streamd-protocol(7)).
@@ -30,6 +31,7 @@ struct assembly_limits assembly_limits(double frame_mib_max, double message_mib_
 
 struct assembly { /* all zero: between messages */
     struct frame *frame;
+    const uint8_t *bytes; /* of the message: in the frame, or where they came */
     size_t seen_bytes;
 };
 
@@ -39,6 +41,7 @@ struct assembly_piece {
     uint64_t announced; /* bytes of this WebSocket frame that are still to come */
     bool final;         /* the last piece of the message */
     bool binary;
+    bool lasts; /* bytes stay until the frame is done: no copy is needed */
 };
 
 enum assembly_outcome {

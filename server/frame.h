@@ -32,7 +32,7 @@ enum frame_fate {
 struct frame {
     uint8_t *data; /* the message as it came, with its 16-byte header if there is one */
     size_t cap;
-    const uint8_t *jpeg; /* points into data */
+    const uint8_t *jpeg; /* points into data, or to where it was received */
     size_t jpeg_bytes;
 
     struct session *session;         /* borrowed; a session outlives its frames */

@@ -213,8 +213,7 @@ int io_init(struct io *io, struct streamd *d, struct err *e)
     if (rc == 0)
         rc = make_loop(io, e);
     if (rc == 0 && io->sched == &io->own)
-        rc = sched_start(&io->own, &d->rule, 0, e);
-    io->own.pixels_max = d->settings->pixels_max;
+        rc = sched_start(&io->own, &d->sched_options, e);
     return rc == 0 ? make_lws(io, e) : rc;
 }
 
@@ -226,6 +225,7 @@ void io_deinit(struct io *io)
         lws_context_destroy(io->lws);
     if (io->own.threads)
         sched_stop(&io->own);
+    outlet_deinit(&io->outlet);
     if (io->ev)
         ev_loop_destroy(io->ev);
     loop_deinit(&io->loop);

@@ -92,6 +92,15 @@ static const struct opt opts[] = {
      .check = check_workers,
      .help = "run pipelines in N threads; auto is one per core; 0 runs them on the I/O thread, "
              "which pays for the cheapest ones only"},
+    {.kind = OPT_TIME_US,
+     .name = "inline-below",
+     .arg = "TIME",
+     .def = "20us",
+     .min = 0,
+     .max = 1e6,
+     OPT_AT(settings, inline_below_us),
+     .help = "run a session's frames on its I/O thread while they keep taking less than TIME, "
+             "which is what handing them to a worker costs; 0 never does"},
     {.kind = OPT_TEXT,
      .name = "io-threads",
      .arg = "N",

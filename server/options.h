@@ -12,6 +12,7 @@ struct settings {
     uint64_t n_workers;       /* from workers_text */
     const char *io_threads_text;
     uint64_t n_io_threads;
+    uint64_t inline_below_us;
     struct opt_list pipelines;
 
     int policy;

@@ -12,6 +12,11 @@ void outlet_init(struct outlet *o, void (*on_finished)(void *ctx), void *ctx)
     o->finished_end = &o->finished;
 }
 
+void outlet_deinit(struct outlet *o)
+{
+    decode_deinit(&o->decode);
+}
+
 static void run(const struct sched *s, struct frame *f, struct decode *decode)
 {
     struct json result = json_to(&f->result);
@@ -44,23 +49,27 @@ static void put_finished(struct sched *s, struct frame *f)
     pthread_mutex_lock(&s->lock);
 }
 
+/* Under the lock, which is released while the pipeline runs. */
+static void run_turn(struct sched *s, struct seat *seat, struct frame *f, struct decode *decode)
+{
+    pthread_mutex_unlock(&s->lock);
+    f->started_us = clock_now_us();
+    run(s, f, decode);
+    pthread_mutex_lock(&s->lock);
+    s->busy_us += f->finished_us - f->started_us;
+    turns_finish(&s->turns, seat, f);
+}
+
 /* Under the lock, which is released while the pipeline runs and to wake the I/O thread.
  * false: nobody is in line. */
 static bool take_turn(struct sched *s, struct decode *decode)
 {
     struct seat *seat;
-    uint64_t now_us = clock_now_us();
-    struct frame *f = turns_take(&s->turns, now_us, &seat);
+    struct frame *f = turns_take(&s->turns, clock_now_us(), &seat);
     if (!f)
         return false;
-    if (f->fate != FRAME_DROPPED) {
-        f->started_us = now_us;
-        pthread_mutex_unlock(&s->lock);
-        run(s, f, decode);
-        pthread_mutex_lock(&s->lock);
-        s->busy_us += f->finished_us - f->started_us;
-        turns_finish(&s->turns, seat, f);
-    }
+    if (f->fate != FRAME_DROPPED)
+        run_turn(s, seat, f, decode);
     put_finished(s, f);
     return true;
 }
@@ -82,9 +91,13 @@ static void *worker(void *arg)
     return NULL;
 }
 
-int sched_start(struct sched *s, const struct admit_rule *rule, unsigned n_workers, struct err *e)
+int sched_start(struct sched *s, const struct sched_options *o, struct err *e)
 {
-    *s = (struct sched){.turns.rule = *rule};
+    unsigned n_workers = o->n_workers;
+    *s = (struct sched){.turns = {.rule = o->rule,
+                                  .always_here = n_workers == 0,
+                                  .here_below_us = o->here_below_us},
+                        .pixels_max = o->pixels_max};
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
     s->threads = calloc(n_workers ? n_workers : 1, sizeof *s->threads);
@@ -111,22 +124,28 @@ void sched_stop(struct sched *s)
     for (unsigned i = 0; i < s->n_threads; i++)
         pthread_join(s->threads[i], NULL);
     free(s->threads);
-    decode_deinit(&s->decode);
     pthread_cond_destroy(&s->work);
     pthread_mutex_destroy(&s->lock);
     s->threads = NULL;
     s->n_threads = 0;
 }
 
+bool sched_runs_here(struct sched *s, const struct seat *seat)
+{
+    pthread_mutex_lock(&s->lock);
+    bool here = turns_runs_here(&s->turns, seat);
+    pthread_mutex_unlock(&s->lock);
+    return here;
+}
+
 struct turns_outcome sched_submit(struct sched *s, struct seat *seat, struct frame *f)
 {
     pthread_mutex_lock(&s->lock);
     struct turns_outcome out = turns_submit(&s->turns, seat, f);
-    if (out.verdict == VERDICT_RUN) {
+    if (out.here)
+        run_turn(s, seat, f, &f->outlet->decode);
+    else if (out.verdict == VERDICT_RUN)
         pthread_cond_signal(&s->work);
-        while (s->n_threads == 0 && take_turn(s, &s->decode))
-            ;
-    }
     pthread_mutex_unlock(&s->lock);
     return out;
 }

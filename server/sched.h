@@ -5,16 +5,14 @@
  * outside the lock, and puts the frame on the list of finished ones, from which
  * the I/O thread of its session collects it; so do frames that were too late at their turn.
  *
- * With 0 workers sched_submit runs the pipeline itself, on the I/O thread:
- * cheaper for pipelines that take less than the hand-over, wrong for others. Each
- * I/O thread then has a scheduler of its own; workers are shared by all.
+ * What turns.h finds cheap sched_submit runs itself, on the I/O thread; with 0 workers it runs
+ * everything. Each I/O thread then has a scheduler of its own; workers are shared by all.
  * Whoever runs pipelines has one decoder for all of its frames.
  *
  * Ownership: submit takes the frame; leave, and the list of finished frames,
  * give frames back. Seats live in their sessions. Threads: all functions on
  * any I/O thread, but those about a seat on that of its session, and sched_collect on that of
- * the outlet; on_finished is called by workers (by the I/O thread when there
- * are none) and must only wake the I/O thread.
+ * the outlet; on_finished is called by workers and must only wake the I/O thread.
  */
 #pragma once
 
@@ -30,11 +28,13 @@
 struct outlet {
     struct frame *finished, **finished_end; /* oldest first; under the scheduler's lock */
     bool woken;                             /* on_finished was called since the last collect */
+    struct decode decode;                   /* for what that thread runs itself */
     void (*on_finished)(void *ctx);
     void *ctx;
 };
 
 void outlet_init(struct outlet *o, void (*on_finished)(void *ctx), void *ctx);
+void outlet_deinit(struct outlet *o);
 
 struct sched {
     pthread_mutex_t lock;
@@ -43,21 +43,29 @@ struct sched {
     bool stopping;
     uint64_t busy_us; /* sum over all workers */
 
-    uint64_t pixels_max;  /* see decode.h; 0 or set before the first frame */
-    struct decode decode; /* of the I/O thread, with 0 workers */
-
+    uint64_t pixels_max; /* see decode.h; 0 or set before the first frame */
     pthread_t *threads;
     unsigned n_threads;
 };
 
-int sched_start(struct sched *s, const struct admit_rule *rule, unsigned n_workers, struct err *e);
+struct sched_options {
+    struct admit_rule rule;
+    unsigned n_workers;
+    uint64_t here_below_us; /* pipelines that keep taking no more run on the I/O thread; 0: none */
+    uint64_t pixels_max;    /* of a picture that is decoded */
+};
+
+int sched_start(struct sched *s, const struct sched_options *o, struct err *e);
 
 /* Ends the workers after what they have in work. Waits for them; nothing else may be
  * called after it. */
 void sched_stop(struct sched *s);
 
+/* Whether the next frame of that seat, if it is run at all, is run by sched_submit. */
+bool sched_runs_here(struct sched *s, const struct seat *seat);
+
 /* Takes f, which has an outlet; gives back the frame that was dropped for it, or f itself: see
- * turns_submit. */
+ * turns_submit. With out.here it has run f, which is the caller's again. */
 struct turns_outcome sched_submit(struct sched *s, struct seat *seat, struct frame *f);
 
 /* Gives back the waiting frame, or NULL; a frame in work comes with sched_collect. */

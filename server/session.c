@@ -333,9 +333,13 @@ static void submit(struct session *s, struct frame *f)
     struct turns_outcome out = sched_submit(s->io->sched, &s->seat, f);
     if (out.dropped)
         drop(s, out.dropped, out.dropped->reason);
-    /* Without workers it is done by now; and a flood of tiny frames in one read must not
-     * pile up faster than their answers are collected. */
-    if (s->io->d->settings->n_workers == 0 || s->n_out > N_OUT_MAX)
+    if (out.here) {
+        s->io->stats.run_inline++;
+        session_on_finished(s, f);
+    }
+    /* A flood of tiny frames in one read must not pile up faster than their answers are
+     * collected. */
+    if (s->n_out > N_OUT_MAX)
         io_collect(s->io);
 }
 
@@ -347,7 +351,9 @@ void session_on_piece(struct session *s, const struct assembly_piece *piece)
     if (s->phase != SESSION_OPEN)
         return;
     s->heard_us = clock_now_us();
-    switch (assembly_add(&s->assembly, &s->io->pool, &s->limits, piece, &why)) {
+    struct assembly_piece it = *piece;
+    it.lasts = piece->final && sched_runs_here(s->io->sched, &s->seat);
+    switch (assembly_add(&s->assembly, &s->io->pool, &s->limits, &it, &why)) {
     case ASSEMBLY_MORE:
         break;
     case ASSEMBLY_FRAME:

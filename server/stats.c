@@ -63,6 +63,7 @@ static void add_io(const struct io *io, void *ctx)
     t->stats.received_bytes += s->received_bytes;
     t->stats.sent_bytes += s->sent_bytes;
     t->stats.replies_unsent += s->replies_unsent;
+    t->stats.run_inline += s->run_inline;
     add_histogram(&t->stats.wait, &s->wait);
     add_histogram(&t->stats.pipeline, &s->pipeline);
     add_histogram(&t->stats.total, &s->total);
@@ -244,6 +245,8 @@ static void write_all(struct text *out, struct streamd *d, const struct totals *
     counter(out, "streamd_slow_downs_total", s->slow_downs, "slow_down warnings sent.");
     counter(out, "streamd_replies_unsent_total", s->replies_unsent,
             "Replies that were ready when their client went away.");
+    counter(out, "streamd_frames_inline_total", s->run_inline,
+            "Frames that were run on an I/O thread, without a worker.");
     counter(out, "streamd_received_bytes_total", s->received_bytes, "Payload bytes received.");
     counter(out, "streamd_sent_bytes_total", s->sent_bytes, "Payload bytes sent.");
     histogram(out, "streamd_wait_seconds", &s->wait, "Arrival to start of work.");

@@ -22,7 +22,7 @@ struct stats_histogram {
 
 struct stats {           /* of one I/O thread, or of all */
     struct ledger ended; /* of the sessions that are gone */
-    uint64_t sessions_total, slow_downs, received_bytes, sent_bytes, replies_unsent;
+    uint64_t sessions_total, slow_downs, received_bytes, sent_bytes, replies_unsent, run_inline;
     struct stats_histogram wait, pipeline, total;
     struct stats_pipeline {
         struct stats_histogram time;

@@ -147,9 +147,12 @@ int streamd_start(struct streamd *d, const struct settings *settings, struct err
                           .limits = {.drop_threshold = settings->drop_threshold,
                                      .slow_down_threshold = settings->slow_down_threshold,
                                      .rearm_us = settings->rearm_us},
-                          .rule = {.policy = (enum policy)settings->policy,
-                                   .budget_us = settings->budget_us,
-                                   .drop_threshold = settings->drop_threshold},
+                          .sched_options = {.rule = {.policy = (enum policy)settings->policy,
+                                                     .budget_us = settings->budget_us,
+                                                     .drop_threshold = settings->drop_threshold},
+                                            .n_workers = (unsigned)settings->n_workers,
+                                            .here_below_us = settings->inline_below_us,
+                                            .pixels_max = settings->pixels_max},
                           .signals.fd = -1,
                           .listeners = {.spare_fd = -1, .accepted = on_accepted, .ctx = d}};
     signal(SIGPIPE, SIG_IGN);
@@ -159,8 +162,7 @@ int streamd_start(struct streamd *d, const struct settings *settings, struct err
     if (rc == 0)
         rc = watch_signals(d, e);
     if (rc == 0 && settings->n_workers)
-        rc = sched_start(&d->sched, &d->rule, (unsigned)settings->n_workers, e);
-    d->sched.pixels_max = settings->pixels_max;
+        rc = sched_start(&d->sched, &d->sched_options, e);
     if (rc == 0)
         rc = listeners_open(&d->listeners, &d->io[0].loop, &settings->listen, e);
     if (rc == 0)

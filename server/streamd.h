@@ -21,7 +21,7 @@ struct streamd {
     const struct settings *settings; /* borrowed */
     struct pipeline_set pipelines;
     struct pressure_limits limits;
-    struct admit_rule rule;
+    struct sched_options sched_options;
     struct sched sched; /* the workers; not used with --workers 0 */
     struct io *io;
     unsigned n_io;

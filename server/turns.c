@@ -63,6 +63,12 @@ static struct turns_outcome refuse(struct seat *seat, struct frame *f, enum verd
     return (struct turns_outcome){.verdict = verdict, .dropped = f};
 }
 
+bool turns_runs_here(const struct turns *t, const struct seat *seat)
+{
+    bool is_idle = !seat->in_work && !seat->waiting;
+    return is_idle && (t->always_here || (t->here_below_us && cheap_is(&seat->cheap)));
+}
+
 struct turns_outcome turns_submit(struct turns *t, struct seat *seat, struct frame *f)
 {
     struct admit_view view = {.in_work = seat->in_work,
@@ -79,6 +85,11 @@ struct turns_outcome turns_submit(struct turns *t, struct seat *seat, struct fra
     if (seat->waiting) { /* VERDICT_REPLACE */
         out.dropped = seat->waiting;
         mark_dropped(seat, seat->waiting, DROP_REPLACED);
+    }
+    if (out.verdict == VERDICT_RUN && turns_runs_here(t, seat)) {
+        seat->in_work = seat->here = out.here = true;
+        seat->turn = ++t->n_turns;
+        return out;
     }
     seat->waiting = f;
     if (out.verdict == VERDICT_RUN)
@@ -133,11 +144,13 @@ struct frame *turns_take(struct turns *t, uint64_t now_us, struct seat **seat)
 
 void turns_finish(struct turns *t, struct seat *seat, struct frame *f)
 {
+    uint64_t took_us = f->finished_us - f->started_us;
     seat->n_late = 0;
-    estimate_add(&seat->estimate, f->finished_us - f->started_us);
-    if (f->fate == FRAME_ANSWERED && !admit_answer(&t->rule, f->finished_us - f->started_us))
+    estimate_add(&seat->estimate, took_us);
+    cheap_add(&seat->cheap, took_us, t->here_below_us, seat->here);
+    if (f->fate == FRAME_ANSWERED && !admit_answer(&t->rule, took_us))
         mark_dropped(seat, f, DROP_LATE);
-    seat->in_work = false;
+    seat->in_work = seat->here = false;
     if (seat->waiting)
         stand_in_line(t, seat, false);
 }

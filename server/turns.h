@@ -16,6 +16,9 @@
  * (claimed), before the thread has woken up, so that a burst cannot replace a
  * frame which nothing stood in the way of.
  *
+ * A session that is idle and whose pipeline is cheap (cheap.h) needs no worker: the caller runs
+ * its frame at once, past the line, which costs the others less than the hand-over would.
+ *
  * Pure data: no lock, no thread, no clock; sched.h puts those around it, and the
  * simulator in tests/ runs it on a virtual clock.
  *
@@ -29,6 +32,7 @@
 #include <stdint.h>
 
 #include "server/admit.h"
+#include "server/cheap.h"
 #include "server/estimate.h"
 #include "server/frame.h"
 
@@ -36,17 +40,21 @@ struct seat { /* all zero: empty */
     struct frame *waiting;
     struct frame *claimed; /* a free worker's, which has not woken up yet */
     bool in_work;          /* a worker has a frame, or has claimed one */
+    bool here;             /* the caller of turns_submit has it in work */
     unsigned owed;         /* turns for certain, since a frame was dropped as late */
     uint64_t turn;         /* the number of its last turn */
     unsigned n_late;       /* frames dropped as late in a row */
     bool in_line;
-    struct seat *prev, *next;   /* the line */
-    struct estimate estimate;   /* of the pipeline's time */
+    struct seat *prev, *next; /* the line */
+    struct estimate estimate; /* of the pipeline's time */
+    struct cheap cheap;
     uint64_t received, dropped; /* since the beginning; phase17 counts late answers as dropped */
 };
 
 struct turns { /* all zero but the rule: nobody there */
     struct admit_rule rule;
+    bool always_here;       /* there are no workers */
+    uint64_t here_below_us; /* what is cheap; 0: nothing is */
     struct seat *first, *last;
     uint64_t n_turns; /* so far */
     unsigned n_in_line;
@@ -59,9 +67,15 @@ struct turns_outcome {
     enum verdict verdict;
     struct frame *dropped; /* given to the caller, with its reason set: the frame that was
                               replaced, or the new one; NULL when none was */
+    bool here;             /* VERDICT_RUN: the caller runs it itself, at once */
 };
 
-/* Takes f. After VERDICT_RUN a worker has to be called. */
+/* Whether a frame of that seat, if it is run at all, is run by the caller: until the seat's next
+ * call. */
+bool turns_runs_here(const struct turns *t, const struct seat *seat);
+
+/* Takes f. After VERDICT_RUN a worker has to be called, or, with here, f is the caller's to run and
+ * to give to turns_finish. */
 struct turns_outcome turns_submit(struct turns *t, struct seat *seat, struct frame *f);
 
 /* The next frame and its seat, or NULL. It is to be run, unless it is too late by now:

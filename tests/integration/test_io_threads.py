@@ -93,3 +93,43 @@ def test_bad_number(n):
     ran = run_streamd("--io-threads", n)
     assert ran.returncode == 2 and "neither auto nor a number from 1 to 256" in ran.stderr
 
+
+
+# ---- what runs on them
+
+
+async def n_inline_of(srv, pipeline, n):
+    async with srv.connect(pipeline) as ws:
+        for _ in range(n):
+            assert "result" in await ask(ws, jpegs.GRAY)
+    return srv.metrics().value("streamd_frames_inline_total")
+
+
+@sync
+async def test_cheap_frames_need_no_worker(streamd):
+    """Sooner or later: on a busy machine even nothing takes a moment now and then."""
+    srv = streamd("--workers", 1)
+    for tries in range(1, 50):
+        n_inline = await n_inline_of(srv, "null", 40)
+        assert n_inline <= tries * (40 - 16)  # of each session the first 16 went to a worker
+        if n_inline:
+            return
+    raise AssertionError("no frame in 2000 was cheap")
+
+
+@sync
+async def test_what_takes_its_time_is_never_run_inline(streamd):
+    srv = streamd("--workers", 1, "--pipeline", "slow=delay:ms=1")
+    assert await n_inline_of(srv, "slow", 60) == 0
+
+
+@sync
+async def test_inline_below_0_hands_everything_over(streamd):
+    srv = streamd("--workers", 1, "--inline-below", 0)
+    assert await n_inline_of(srv, "null", 60) == 0
+
+
+@sync
+async def test_without_workers_everything_is_inline(streamd):
+    srv = streamd("--workers", 0, "--pipeline", "slow=delay:ms=1")
+    assert await n_inline_of(srv, "slow", 20) == 20

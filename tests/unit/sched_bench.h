@@ -95,8 +95,9 @@ static inline void bench_start_rule(struct bench *b, const struct admit_rule *ru
     for (unsigned i = 0; i < N_SEATS; i++) {
         seat_states[i] = (struct seat_state){b, i};
     }
+    struct sched_options o = {.rule = *rule, .n_workers = n_workers};
     outlet_init(&b->outlet, on_finished, b);
-    assert_int_equal(sched_start(&b->sched, rule, n_workers, NULL), 0);
+    assert_int_equal(sched_start(&b->sched, &o, NULL), 0);
 }
 
 /* The newest wins and nothing is ever too late: what a frame's fate is does not depend on
@@ -140,6 +141,7 @@ static inline void bench_end(struct bench *b)
     for (unsigned i = 0; i < N_SEATS; i++)
         pool_put(&b->pool, take_waiting(b, i));
     pool_deinit(&b->pool);
+    outlet_deinit(&b->outlet);
     pthread_mutex_destroy(&b->lock);
     sem_destroy(&b->begun);
     sem_destroy(&b->go);

@@ -48,7 +48,9 @@ static size_t fill_headed(size_t n, uint32_t length)
 static struct outcome outcome_of(struct assembly *a, struct pool *pool, enum assembly_outcome kind,
                                  const struct complaint *why, size_t offset)
 {
-    struct outcome o = {.kind = kind};
+    struct outcome o;
+    memset(&o, 0, sizeof o); /* the padding too: outcomes are compared as bytes */
+    o.kind = kind;
     if (kind == ASSEMBLY_ERROR)
         o.why = *why;
     if (kind != ASSEMBLY_FRAME)
@@ -67,8 +69,8 @@ struct cut {
     bool new_frame;
 };
 
-static struct outcome send_cut(const struct assembly_limits *limits, size_t n,
-                               const struct cut *cuts, size_t n_cuts)
+static struct outcome send_lasting(const struct assembly_limits *limits, size_t n,
+                                   const struct cut *cuts, size_t n_cuts, bool lasts)
 {
     struct pool pool = pool_make(POOL_BYTES);
     struct assembly a = {0};
@@ -85,6 +87,7 @@ static struct outcome send_cut(const struct assembly_limits *limits, size_t n,
             .announced = (frame_end < n_cuts ? cuts[frame_end].at : n) - to,
             .final = i == n_cuts,
             .binary = true,
+            .lasts = lasts && i == n_cuts,
         };
         kind = assembly_add(&a, &pool, limits, &p, &why);
         from = to;
@@ -94,6 +97,16 @@ static struct outcome send_cut(const struct assembly_limits *limits, size_t n,
     assert_int_equal(a.seen_bytes, 0);
     pool_deinit(&pool);
     return o;
+}
+
+/* That the last piece lasts makes no difference to anybody. */
+static struct outcome send_cut(const struct assembly_limits *limits, size_t n,
+                               const struct cut *cuts, size_t n_cuts)
+{
+    struct outcome copied = send_lasting(limits, n, cuts, n_cuts, false);
+    struct outcome borrowed = send_lasting(limits, n, cuts, n_cuts, true);
+    assert_memory_equal(&copied, &borrowed, sizeof copied);
+    return copied;
 }
 
 static struct outcome send_whole(const struct assembly_limits *limits, size_t n)
@@ -151,7 +164,7 @@ static void a_text_message_is_refused_before_anything_else(void **state)
         struct pool pool = pool_make(0);
         struct assembly a = {0};
         struct outcome o = {0};
-        struct assembly_piece p = {message, sizes[i], 0, true, false};
+        struct assembly_piece p = {message, sizes[i], 0, true, false, false};
         o.kind = assembly_add(&a, &pool, &plain, &p, &o.why);
         assert_error(&o, PROTO_INVALID_MESSAGE, "binary");
         assert_null(a.frame);
@@ -341,7 +354,7 @@ static void a_split_at_every_byte_gives_the_same_outcome(void **state)
 static enum assembly_outcome announce(struct assembly *a, struct pool *pool, size_t n,
                                       uint64_t announced, struct complaint *why)
 {
-    struct assembly_piece p = {message, n, announced, false, true};
+    struct assembly_piece p = {message, n, announced, false, true, false};
     return assembly_add(a, pool, &plain, &p, why);
 }
 
@@ -396,7 +409,7 @@ static void announcing_alone_takes_little_memory(void **state)
     struct pool pool = pool_make(0);
     struct assembly a = {0};
     struct complaint why;
-    struct assembly_piece p = {message, 1, 400 << 20, false, true};
+    struct assembly_piece p = {message, 1, 400 << 20, false, true, false};
     assert_int_equal(assembly_add(&a, &pool, &generous, &p, &why), ASSEMBLY_MORE);
     assert_true(a.frame->cap <= (size_t)1 << 20);
     assembly_deinit(&a, &pool);
@@ -410,9 +423,9 @@ static void after_an_error_the_message_is_forgotten(void **state)
     struct pool pool = pool_make(POOL_BYTES);
     struct assembly a = {0};
     struct complaint why;
-    struct assembly_piece first = {(const uint8_t *)"\xff\xd8", 2, 0, false, true};
-    struct assembly_piece text = {(const uint8_t *)"x", 1, 0, true, false};
-    struct assembly_piece whole = {(const uint8_t *)"\xff\xd8\xff\xd9", 4, 0, true, true};
+    struct assembly_piece first = {(const uint8_t *)"\xff\xd8", 2, 0, false, true, false};
+    struct assembly_piece text = {(const uint8_t *)"x", 1, 0, true, false, false};
+    struct assembly_piece whole = {(const uint8_t *)"\xff\xd8\xff\xd9", 4, 0, true, true, false};
     assert_int_equal(assembly_add(&a, &pool, &plain, &first, &why), ASSEMBLY_MORE);
     assert_int_equal(assembly_add(&a, &pool, &plain, &text, &why), ASSEMBLY_ERROR);
     assert_null(a.frame);
@@ -431,7 +444,7 @@ static void messages_follow_each_other_in_reused_frames(void **state)
     struct complaint why;
     for (size_t n = 4; n < 2000; n += 13) {
         fill_jpeg(message, n);
-        struct assembly_piece p = {message, n, 0, true, true};
+        struct assembly_piece p = {message, n, 0, true, true, false};
         assert_int_equal(assembly_add(&a, &pool, &plain, &p, &why), ASSEMBLY_FRAME);
         struct frame *f = assembly_take(&a);
         assert_int_equal(f->jpeg_bytes, n);
@@ -439,6 +452,29 @@ static void messages_follow_each_other_in_reused_frames(void **state)
         pool_put(&pool, f);
     }
     assembly_deinit(&a, &pool); /* between messages: nothing to give back */
+    pool_deinit(&pool);
+}
+
+static void what_comes_whole_and_lasts_is_not_copied(void **state)
+{
+    (void)state;
+    struct pool pool = pool_make(POOL_BYTES);
+    struct assembly a = {0};
+    struct complaint why;
+    size_t n = fill_headed(1000, 1000);
+    struct assembly_piece p = {message, n, 0, true, true, true};
+    assert_int_equal(assembly_add(&a, &pool, &headed, &p, &why), ASSEMBLY_FRAME);
+    struct frame *f = assembly_take(&a);
+    assert_ptr_equal(f->jpeg, message + PROTO_HEADER_BYTES);
+    pool_put(&pool, f);
+
+    p = (struct assembly_piece){message, 10, n - 10, false, true, false};
+    assert_int_equal(assembly_add(&a, &pool, &headed, &p, &why), ASSEMBLY_MORE);
+    p = (struct assembly_piece){message + 10, n - 10, 0, true, true, true};
+    assert_int_equal(assembly_add(&a, &pool, &headed, &p, &why), ASSEMBLY_FRAME);
+    f = assembly_take(&a);
+    assert_ptr_equal(f->jpeg, f->data + PROTO_HEADER_BYTES);
+    pool_put(&pool, f);
     pool_deinit(&pool);
 }
 
@@ -476,6 +512,7 @@ int main(void)
         cmocka_unit_test(announcing_alone_takes_little_memory),
         cmocka_unit_test(after_an_error_the_message_is_forgotten),
         cmocka_unit_test(messages_follow_each_other_in_reused_frames),
+        cmocka_unit_test(what_comes_whole_and_lasts_is_not_copied),
         cmocka_unit_test(an_unfinished_message_goes_back_to_the_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,7 @@ static void a_frame_too_late_at_its_turn_is_told_and_not_run(void **state)
 {
     (void)state;
     static const struct admit_rule hasty = {.policy = POLICY_LATEST, .budget_us = 1};
-    for (unsigned n_workers = 0; n_workers <= 2; n_workers++) {
+    for (unsigned n_workers = 1; n_workers <= 2; n_workers++) {
         struct bench b;
         bench_start_rule(&b, &hasty, n_workers);
         struct frame *f = submit_late(&b, 3);
@@ -145,12 +145,15 @@ static void no_workers_run_the_frame_in_the_callers_thread(void **state)
     bench_start(&b, 0);
     let_go(&b, 3);
     for (unsigned i = 0; i < 3; i++) {
-        struct turns_outcome out = submit(&b, i % 2, i);
+        struct frame *f = frame_of(&b, i % 2, i);
+        assert_true(sched_runs_here(&b.sched, &b.seat[i % 2]));
+        struct turns_outcome out = sched_submit(&b.sched, &b.seat[i % 2], f);
+        assert_int_equal(f->fate, FRAME_ANSWERED);
+        pool_put(&b.pool, f);
         assert_int_equal(out.verdict, VERDICT_RUN);
+        assert_true(out.here);
         assert_int_equal(b.n_begun, i + 1); /* done when submit returns */
-        struct frame *f = sched_collect(&b.sched, &b.outlet);
-        assert_int_equal(f->index, i);
-        assert_int_equal(put_back(&b, f), 1);
+        assert_null(sched_collect(&b.sched, &b.outlet));
     }
     sched_stop(&b.sched);
     bench_end(&b);
@@ -161,17 +164,46 @@ static void the_io_thread_is_woken_once_for_many_frames(void **state)
     (void)state;
     struct bench b;
     int wakes;
-    bench_start(&b, 0);
-    let_go(&b, 10);
-    for (unsigned i = 0; i < 9; i++)
-        submit(&b, 0, i);
+    bench_start(&b, 1);
+    let_go(&b, 9);
+    for (unsigned i = 0; i < 8; i++)
+        submit(&b, i, i);
+    await(&b.begun, 8);
+    await_asleep(&b, 1);
     sem_getvalue(&b.finished, &wakes);
     assert_int_equal(wakes, 1);
-    assert_int_equal(put_back(&b, sched_collect(&b.sched, &b.outlet)), 9);
+    assert_int_equal(put_back(&b, sched_collect(&b.sched, &b.outlet)), 8);
     submit(&b, 0, 9);
+    await(&b.begun, 1);
+    await_asleep(&b, 1);
     sem_getvalue(&b.finished, &wakes);
     assert_int_equal(wakes, 2);
     sched_stop(&b.sched);
+    bench_end(&b);
+}
+
+/* Two I/O threads: what one gives comes out at its own outlet. */
+static void each_frame_comes_out_where_it_belongs(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct outlet other;
+    bench_start(&b, 1);
+    outlet_init(&other, on_finished, &b);
+    let_go(&b, 2);
+    struct frame *mine = frame_of(&b, 0, 1), *theirs = frame_of(&b, 1, 2);
+    theirs->outlet = &other;
+    sched_submit(&b.sched, &b.seat[0], mine);
+    sched_submit(&b.sched, &b.seat[1], theirs);
+    await(&b.finished, 2);
+    assert_ptr_equal(sched_collect(&b.sched, &b.outlet), mine);
+    assert_ptr_equal(sched_collect(&b.sched, &other), theirs);
+    assert_null(mine->next);
+    assert_null(theirs->next);
+    pool_put(&b.pool, mine);
+    pool_put(&b.pool, theirs);
+    sched_stop(&b.sched);
+    outlet_deinit(&other);
     bench_end(&b);
 }
 
@@ -289,6 +321,7 @@ int main(void)
         cmocka_unit_test(an_idle_scheduler_stops_at_once),
         cmocka_unit_test(no_workers_run_the_frame_in_the_callers_thread),
         cmocka_unit_test(the_io_thread_is_woken_once_for_many_frames),
+        cmocka_unit_test(each_frame_comes_out_where_it_belongs),
         cmocka_unit_test(frames_that_free_workers_were_given_are_the_head_of_the_line),
         cmocka_unit_test(every_frame_comes_back_exactly_once),
     };

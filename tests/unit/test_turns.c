@@ -478,6 +478,76 @@ static void every_frame_that_ran_teaches_its_own_seat_how_long_one_takes(void **
 /* Seat 0's first frame took 36 ms and all others take none; seat 1's take 20. Both send at
  * 30 fps, seat 0 always a moment after seat 1: so each of its frames waits for 19 ms, which is
  * too long only as long as it is believed to need 36. */
+/* --- on the caller's thread --- */
+
+#define CHEAP_US 20u
+
+static void make_cheap(struct bench *b, unsigned seat)
+{
+    b->turns.here_below_us = CHEAP_US;
+    for (unsigned i = 0; i < 16; i++)
+        cheap_add(&b->seat[seat].cheap, 1, CHEAP_US, false);
+}
+
+static void a_cheap_frame_of_an_idle_seat_is_the_callers(void **state)
+{
+    (void)state;
+    struct bench *b = bench_begin(LATEST, 1);
+    make_cheap(b, 0);
+    assert_false(turns_runs_here(&b->turns, &b->seat[1]));
+    assert_true(turns_runs_here(&b->turns, &b->seat[0]));
+    struct frame *f = frame_now(b, 0);
+    struct turns_outcome out = turns_submit(&b->turns, &b->seat[0], f);
+    assert_int_equal(out.verdict, VERDICT_RUN);
+    assert_true(out.here);
+    assert_null(out.dropped);
+    assert_int_equal(b->turns.n_in_line, 0);
+    finish(b, 0, f, 1);
+    assert_false(b->seat[0].in_work);
+    assert_int_equal(b->seat[0].turn, 1); /* counted as a turn like any other */
+}
+
+static void past_the_line_it_goes_only_while_it_is_idle_and_cheap(void **state)
+{
+    (void)state;
+    struct bench *b = bench_begin(LATEST, 0);
+    submit(b, 1, 0); /* somebody waits for the only worker */
+    submit(b, 0, 0);
+    make_cheap(b, 0);
+    assert_false(submit(b, 0, 1).here); /* not before its own older frame */
+    run(b, 1, 1);
+    struct frame *f = take_of(b, 0);
+    assert_false(submit(b, 0, 2).here); /* nor beside it */
+    finish(b, 0, f, 1);
+    run(b, 0, CHEAP_US + 1);
+    assert_false(submit(b, 0, 3).here); /* it was slow just now */
+}
+
+static void a_frame_that_its_policy_drops_is_not_run_here(void **state)
+{
+    (void)state;
+    struct bench *b = bench_begin(PHASE17, 1);
+    make_cheap(b, 0);
+    b->seat[0].received = 10;
+    b->seat[0].dropped = 9;
+    struct turns_outcome out = submit(b, 0, 0);
+    assert_int_equal(out.verdict, VERDICT_RATE);
+    assert_false(out.here);
+    assert_int_equal(out.dropped->reason, DROP_RATE);
+}
+
+static void without_workers_everything_is_the_callers(void **state)
+{
+    (void)state;
+    struct bench *b = bench_begin(LATEST, 0);
+    b->turns.always_here = true;
+    for (unsigned i = 0; i < 3; i++) {
+        struct frame *f = frame_now(b, i);
+        assert_true(turns_submit(&b->turns, &b->seat[0], f).here);
+        finish(b, 0, f, 100000);
+    }
+}
+
 static void a_slow_first_frame_within_the_budget_locks_nobody_out(void **state)
 {
     (void)state;
@@ -529,6 +599,10 @@ int main(void)
         cmocka_unit_test(only_phase17_turns_a_late_answer_into_a_drop),
         cmocka_unit_test(a_failed_frame_stays_failed_however_late),
         cmocka_unit_test(every_frame_that_ran_teaches_its_own_seat_how_long_one_takes),
+        cmocka_unit_test(a_cheap_frame_of_an_idle_seat_is_the_callers),
+        cmocka_unit_test(past_the_line_it_goes_only_while_it_is_idle_and_cheap),
+        cmocka_unit_test(a_frame_that_its_policy_drops_is_not_run_here),
+        cmocka_unit_test(without_workers_everything_is_the_callers),
         cmocka_unit_test(a_slow_first_frame_within_the_budget_locks_nobody_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,89 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "server/cheap.h"
+
+#define LIMIT_US 20u
+
+static void add(struct cheap *c, unsigned n, uint64_t took_us, bool here)
+{
+    while (n--)
+        cheap_add(c, took_us, LIMIT_US, here);
+}
+
+/* How many quick frames it takes from here on. */
+static unsigned n_until_cheap(struct cheap c)
+{
+    unsigned n = 0;
+    for (; !cheap_is(&c); n++)
+        cheap_add(&c, LIMIT_US, LIMIT_US, false);
+    return n;
+}
+
+static void is_cheap_after_16_quick_frames_in_a_row(void **state)
+{
+    (void)state;
+    struct cheap c = {0};
+    assert_false(cheap_is(&c));
+    assert_int_equal(n_until_cheap(c), 16);
+    add(&c, 15, LIMIT_US, false);
+    add(&c, 1, LIMIT_US + 1, false);
+    assert_int_equal(n_until_cheap(c), 16);
+    add(&c, 16, 0, false);
+    assert_true(cheap_is(&c));
+}
+
+static void one_slow_frame_sends_it_back_to_the_workers(void **state)
+{
+    (void)state;
+    struct cheap c = {0};
+    add(&c, 100, 1, false);
+    add(&c, 1, LIMIT_US + 1, true);
+    assert_false(cheap_is(&c));
+    assert_int_equal(n_until_cheap(c), 32);
+}
+
+static void each_slow_frame_on_the_io_thread_makes_it_wait_longer(void **state)
+{
+    (void)state;
+    struct cheap c = {0};
+    for (unsigned n = 32; n <= 4096; n *= 2) {
+        add(&c, 1, 1000, true);
+        assert_int_equal(n_until_cheap(c), n);
+    }
+    add(&c, 1, 1000, true);
+    assert_int_equal(n_until_cheap(c), 4096);
+    add(&c, 50, 1000, false); /* at a worker it costs the others nothing */
+    assert_int_equal(n_until_cheap(c), 4096);
+}
+
+static void a_long_quick_run_is_forgiven_and_stays_cheap(void **state)
+{
+    (void)state;
+    struct cheap c = {0};
+    add(&c, 2, 1000, true);
+    add(&c, 64, 1, false);
+    for (unsigned i = 0; i < 8 * 64; i++) {
+        assert_true(cheap_is(&c));
+        add(&c, 1, 1, true);
+    }
+    add(&c, 1, 1000, false);
+    assert_int_equal(n_until_cheap(c), 32);
+    add(&c, 100000, 1, true);
+    add(&c, 1, 1000, false);
+    assert_int_equal(n_until_cheap(c), 16);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(is_cheap_after_16_quick_frames_in_a_row),
+        cmocka_unit_test(one_slow_frame_sends_it_back_to_the_workers),
+        cmocka_unit_test(each_slow_frame_on_the_io_thread_makes_it_wait_longer),
+        cmocka_unit_test(a_long_quick_run_is_forgiven_and_stays_cheap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
