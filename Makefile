@@ -10,6 +10,7 @@
 #   make lint              clang-format, clang-tidy, cppcheck, mandoc -Tlint
 #   make fuzz              every fuzz target for FUZZ_SECONDS=20
 #   make bench-check       instruction counts beside tests/bench/check.txt; RECORD=1 writes them
+#   make bench             what a frame costs streamd beside bare servers; BENCH=list lists its parts
 #   make bench-overload    overload beside a server of the usual kind; writes README's tables
 #   make bench-loadgen     streamload beside node's ws and Artillery; writes README's table
 #   make bench-compare     streamload compare on real runs of like and unlike servers
@@ -63,13 +64,13 @@ UNITS    := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c)
 FUZZERS  := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 PAGES    := $(patsubst %.in,$B/%,$(wildcard man/*.in)) $(addprefix $B/,$(wildcard man/*.[178]))
 SOURCES  := $(wildcard common/*.[ch] server/*.[ch] server/pipelines/*.[ch] cli/*.[ch] cli/v4l2/*.[ch] \
-              loadgen/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch] tests/shim/*.c tests/vm/*.c tests/bench/*.c \
+              loadgen/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch] tests/shim/*.c tests/vm/*.c tests/bench/*.[ch] \
               server/plugin/*.h plugins/*.[ch])
 DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
 .PHONY: FORCE all programs units fuzzers plugins pages demo test check unit-check integration-check \
         test-vm test-onnx valgrind-check fuzz fuzz-run lint format install clean help
-.PHONY: bench-check bench-overload bench-loadgen bench-compare bench-capture bench-pipelines bench-split
+.PHONY: bench bench-check bench-overload bench-loadgen bench-compare bench-capture bench-pipelines bench-split
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -144,6 +145,13 @@ $B/bench/check_scenarios: $B/tests/bench/check_scenarios.o $B/libsim.a $B/libstr
                           $B/libstreamload.a $B/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_all)
+	$(call DONE,LD)
+
+# The servers and the client that bench measures against.
+YARDS := yard_epoll yard_lws yard_client
+$(YARDS:%=$B/bench/%): $B/bench/%: $B/tests/bench/%.o $B/tests/bench/yard.o $B/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed -lwebsockets -lcrypto
 	$(call DONE,LD)
 
 # The decisions on a virtual clock: build/plain/sim --help
@@ -236,6 +244,14 @@ bench-check: $B/bench/check_scenarios
 	@tools/deps lint
 	@$(PYTHON) -B tests/bench/check.py --program $< --flags='$(strip $(CFLAGS) $(SANF))' \
 	    $(if $(RECORD),--record)
+
+# What a frame costs streamd beside bare servers: about 15 minutes, on an otherwise idle machine.
+# BENCH="latency memory" measures those, BENCH=list lists them all; INTO=README.md writes there.
+bench: programs $(YARDS:%=$B/bench/%) $B/bench/capture_bench $B/tests/v4l2shim.so
+	@tools/deps build bench
+	@mkdir -p build/bench
+	@$(PYTHON) -B tests/bench/io.py --build $B --out build/bench.json \
+	    $(if $(INTO),--into $(INTO)) $(BENCH)
 
 # Overload from the real programs, beside a server of the usual kind: about 6 minutes, on an
 # otherwise idle machine. Writes build/bench/, docs/overload.svg and the tables in README.md.

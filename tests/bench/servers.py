@@ -30,12 +30,12 @@ def clean_env():
 class Server:
     """A process group on `core`; its ports in .ports, its log in .log()."""
 
-    def __init__(self, command, core):
+    def __init__(self, command, core, stdout=subprocess.DEVNULL):
         self._log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             ["taskset", "-c", str(core), *map(str, command)],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=stdout,
             stderr=self._log,
             env=clean_env(),
             start_new_session=True,

@@ -269,13 +269,13 @@ def markdown(report):
     )
 
 
-def put_into(path, text):
+def put_into(path, text, begin=BEGIN, end=END):
     """Replaces what stands between the markers."""
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{path} has no {BEGIN} ... {END}")
-    path.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+    before, found, rest = path.read_text().partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        raise SystemExit(f"{path} has no {begin} ... {end}")
+    path.write_text(f"{before}{begin}\n{text}{end}{after}")
 
 
 def main():
