@@ -196,7 +196,7 @@ $B/tests/v4l2shim.so: tests/shim/v4l2shim.c
 	@$(CC) $(filter-out -fsanitize=% -MMD -MP,$(FLAGS)) $(CFLAGS) -shared -fPIC -o $@ $<
 	$(call DONE,LD)
 
-integration-check: programs plugins pages $B/tests/v4l2shim.so
+integration-check: programs plugins pages $B/tests/v4l2shim.so $(YARDS:%=$B/bench/%)
 	@V4L2SHIM=$(abspath $B/tests/v4l2shim.so) STREAMD=$(abspath $B/streamd) STREAMCTL=$(abspath $B/streamctl) \
 	    STREAMLOAD=$(abspath $B/streamload) TEST_SLOW=$(if $(SAN),3,1) \
 	    TEST_IO_THREADS=$(if $(filter thread,$(SAN)),3) $(PYTHON) -B -m pytest -q -n 4 \
@@ -247,10 +247,11 @@ bench-check: $B/bench/check_scenarios
 
 # What a frame costs streamd beside bare servers: about 15 minutes, on an otherwise idle machine.
 # BENCH="latency memory" measures those, BENCH=list lists them all; INTO=README.md writes there.
-bench: programs $(YARDS:%=$B/bench/%) $B/bench/capture_bench $B/tests/v4l2shim.so
+bench: programs $(YARDS:%=$B/bench/%) $B/bench/capture_bench $B/bench/split_bench \
+       $B/tests/v4l2shim.so
 	@tools/deps build bench
 	@mkdir -p build/bench
-	@$(PYTHON) -B tests/bench/io.py --build $B --out build/bench.json \
+	@$(PYTHON) -B tests/bench/io_bench.py --build $B --out build/bench.json \
 	    $(if $(INTO),--into $(INTO)) $(BENCH)
 
 # Overload from the real programs, beside a server of the usual kind: about 6 minutes, on an

@@ -1,6 +1,6 @@
 """bench: what a frame costs streamd, beside the least that it can cost.
 
-  io.py --build build/plain --out build/bench.json [--into README.md] [--quick] [SECTION...]
+  io_bench.py --build build/plain --out build/bench.json [--into README.md] [--quick] [SECTION...]
 
 Beside streamd with the null pipeline stand yard_lws (libwebsockets with the settings that were
 measured to be the fastest, and nothing more), yard_epoll (no library at all), and servers as one
@@ -22,6 +22,7 @@ import resource
 import subprocess
 import sys
 import time
+import typing
 
 import servers
 import table
@@ -245,60 +246,86 @@ def io_threads_text(result):
 # ---- the goals
 
 
-def largest_step(cpu):
+def largest_step(cpu, who):
     """From one level to the next, above 10 sessions."""
-    at = [cpu[str(n)][INLINE]["cpu_us"] for n in LEVELS[1:]]
+    at = [cpu[str(n)][who]["cpu_us"] for n in LEVELS[1:]]
     return max(b / a for a, b in zip(at, at[1:]))
 
 
-# (section, what, must be, the figure in the section's result, how it is told, whether it will do)
+def times(closed_loop, who, other):
+    """How many times other's frames/s at 46 KB."""
+    at = closed_loop[str(FRAME_BYTES)]
+    return at[other]["cpu_us"] / at[who]["cpu_us"]
+
+
+class Goal(typing.NamedTuple):
+    section: str
+    what: str
+    must_be: str
+    figure: typing.Callable  # of the section's result and of whom
+    tell: typing.Callable
+    will_do: typing.Callable
+    of_bare: bool = True  # the bare server's own figure tells something
+
+
 GOALS = [
-    *(("io-closed", f"frames/s of one core beside {LIBRARY}, {size_text(size)}", "0.90 or more",
-       lambda r, size=size: r[str(size)][LIBRARY]["ratio"], two_digits, lambda v: v >= 0.90)
-      for size in SIZES),
-    ("io-closed", "the same beside FastAPI, 46 KB", "7 or more",
-     lambda r: r["46000"]["FastAPI"]["ratio"], two_digits, lambda v: v >= 7),
-    ("io-closed", f"the same beside {NODE}, 46 KB", "1.7 or more",
-     lambda r: r["46000"][NODE]["ratio"], two_digits, lambda v: v >= 1.7),
-    ("handover", "CPU a frame through a worker beside inline, 1000 sessions", "1.4 or less",
-     lambda r: r["1000"][WORKER]["ratio"], two_digits, lambda v: v <= 1.4),
-    ("io-sessions", "sessions of 30 fps, p99 below 37 ms, one core", "2400 or more",
-     lambda r: r[INLINE]["sessions"], "{:.0f}".format, lambda v: v >= 2400),
-    ("io-sessions", f"the same beside {LIBRARY}", "0.95 or more",
-     lambda r: r[LIBRARY]["ratio"], two_digits, lambda v: v >= 0.95),
-    ("io-cpu", "CPU a frame, 100 to 1000 to 2000 sessions: the larger step", "1.05 or less",
-     largest_step, two_digits, lambda v: v <= 1.05),
-    ("io-cpu", f"the same: worst beside {LIBRARY}", "1.15 or less",
-     lambda r: max(r[str(n)][INLINE]["ratio"] for n in LEVELS[1:]), two_digits,
-     lambda v: v <= 1.15),
-    ("io-threads", "CPU a frame with two I/O threads beside one", "1.1 or less",
-     lambda r: r["streamd, 2 I/O threads"]["ratio"], two_digits, lambda v: v <= 1.1),
-    ("memory", f"memory of an idle session beyond {LIBRARY}", "8 KiB or less",
-     lambda r: (r[INLINE]["bytes"] - r[LIBRARY]["bytes"]) / 1024, "{:.1f} KiB".format,
-     lambda v: v <= 8),
-    ("latency", f"p50 with little load beyond {FLOOR}", "30 us or less",
-     lambda r: r[INLINE]["p50_more_us"], "{:.0f} us".format, lambda v: v <= 30),
-    ("latency", f"p99 with little load beside {FLOOR}", "3 or less",
-     lambda r: r[INLINE]["p99_ratio"], two_digits, lambda v: v <= 3),
+    *(Goal("io-closed", f"frames/s of one core beside {LIBRARY}, {size_text(size)}", "0.90 or more",
+           lambda r, _, size=size: r[str(size)][LIBRARY]["ratio"], two_digits,
+           lambda v: v >= 0.90, of_bare=False) for size in SIZES),
+    Goal("io-closed", "the same beside FastAPI, 46 KB", "7 or more",
+         lambda r, who: times(r, who, "FastAPI"), two_digits, lambda v: v >= 7),
+    Goal("io-closed", "the same beside Node ws, 46 KB", "1.7 or more",
+         lambda r, who: times(r, who, "Node ws"), two_digits, lambda v: v >= 1.7),
+    Goal("io-closed", f"the same beside {NODE}, 46 KB", "1.7 or more",
+         lambda r, who: times(r, who, NODE), two_digits, lambda v: v >= 1.7),
+    Goal("handover", "CPU a frame through a worker beside inline, 1000 sessions", "1.4 or less",
+         lambda r, _: r["1000"][WORKER]["ratio"], two_digits, lambda v: v <= 1.4, of_bare=False),
+    Goal("io-sessions", "sessions of 30 fps, p99 below 37 ms, one core", "2400 or more",
+         lambda r, who: r[who]["sessions"], "{:.0f}".format, lambda v: v >= 2400),
+    Goal("io-sessions", f"the same beside {LIBRARY}", "0.95 or more",
+         lambda r, _: r[LIBRARY]["ratio"], two_digits, lambda v: v >= 0.95, of_bare=False),
+    Goal("io-cpu", "CPU a frame, 100 to 1000 to 2000 sessions: the larger step", "1.05 or less",
+         largest_step, two_digits, lambda v: v <= 1.05),
+    Goal("io-cpu", f"the same: worst beside {LIBRARY}", "1.15 or less",
+         lambda r, who: max(r[str(n)][who]["ratio"] for n in LEVELS[1:]), two_digits,
+         lambda v: v <= 1.15, of_bare=False),
+    Goal("io-threads", "CPU a frame with two I/O threads beside one", "1.1 or less",
+         lambda r, _: r["streamd, 2 I/O threads"]["ratio"], two_digits, lambda v: v <= 1.1,
+         of_bare=False),
+    Goal("memory", f"memory of an idle session beyond {LIBRARY}", "8 KiB or less",
+         lambda r, who: (r[who]["bytes"] - r[LIBRARY]["bytes"]) / 1024, "{:.1f} KiB".format,
+         lambda v: v <= 8, of_bare=False),
+    Goal("latency", f"p50 with little load beyond {FLOOR}", "30 us or less",
+         lambda r, who: r[who]["p50_more_us"], "{:.0f} us".format, lambda v: v <= 30),
+    Goal("latency", f"p99 with little load beside {FLOOR}", "3 or less",
+         lambda r, who: r[who]["p99_ratio"], two_digits, lambda v: v <= 3),
 ]
 
 
+def figure_of(goal, sections, who):
+    """None: it was not asked for, or a contender is missing."""
+    try:
+        return goal.figure(sections[goal.section], who)
+    except (KeyError, TypeError):
+        return None
+
+
 def judge(sections):
-    """Of each goal: what, must be, figure (None: it was not measured), as told, met."""
-    for section, what, must, figure, tell, will_do in GOALS:
-        try:
-            value = figure(sections[section])
-        except (KeyError, TypeError):  # not asked for, or a contender is missing
-            value = None
-        yield {"goal": what, "must_be": must, "value": value,
-               "told": "not measured" if value is None else tell(value),
-               "met": None if value is None else will_do(value)}
+    """Of each goal: what, must be, streamd's figure and the bare server's, as told, met."""
+    for goal in GOALS:
+        value = figure_of(goal, sections, INLINE)
+        bare = figure_of(goal, sections, LIBRARY) if goal.of_bare else None
+        yield {"goal": goal.what, "must_be": goal.must_be, "value": value, "bare": bare,
+               "told": "not measured" if value is None else goal.tell(value),
+               "told_bare": "" if bare is None else goal.tell(bare),
+               "met": None if value is None else goal.will_do(value)}
 
 
 def goals_text(judged):
     met = {True: "yes", False: "**no**", None: ""}
-    return table.grid(["goal", "must be", "measured", "met"],
-                      [(g["goal"], g["must_be"], g["told"], met[g["met"]]) for g in judged])
+    return table.grid(["goal", "must be", "measured", "met", f"{LIBRARY} itself"],
+                      [(g["goal"], g["must_be"], g["told"], met[g["met"]], g["told_bare"])
+                       for g in judged])
 
 
 # ---- sections
@@ -315,12 +342,13 @@ MEASURED = {  # here; name: (what it is, measure, tell)
 }
 GROUPS = {"io": ["io-closed", "io-cpu", "io-sessions", "memory", "latency"]}
 BY_NAME = {  # programs of their own, which take minutes each
-    "pipelines": ("what each pipeline costs", "pipelines.py --build {build} {into}"),
-    "capture": ("what a camera costs streamctl", "capture.py --build {build} {into}"),
+    "pipelines": ("what each pipeline costs", "{run}/pipelines.py --build {build} {into}"),
+    "capture": ("what a camera costs streamctl", "{run}/capture.py --build {build} {into}"),
+    "split": ("how fast MJPEG streams are split", "taskset -c 0 {build}/bench/split_bench"),
     "loadgen": ("how many cameras streamload plays",
-                "loadgen.py --build {build} --out {scratch}/loadgen.json {into}"),
+                "{run}/loadgen.py --build {build} --out {scratch}/loadgen.json {into}"),
     "overload": ("when there is too much",
-                 "overload.py --streamd {build}/streamd --out {scratch}/overload.json"),
+                 "{run}/overload.py --streamd {build}/streamd --out {scratch}/overload.json"),
 }
 
 
@@ -342,10 +370,10 @@ def chosen(asked):
 
 
 def run_by_name(name, args):
-    command = BY_NAME[name][1].format(build=args.build, scratch=args.out.parent / "bench",
-                                      into=f"--into {args.into}" if args.into else "")
-    script, *options = command.split()
-    subprocess.run([sys.executable, "-B", HERE / script, *options], check=True)
+    command = BY_NAME[name][1].format(
+        run=f"{sys.executable} -B {HERE}", build=args.build, scratch=args.out.parent / "bench",
+        into=f"--into {args.into}" if args.into else "")
+    subprocess.run(command.split(), check=True)
 
 
 class Machine:
