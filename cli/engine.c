@@ -6,6 +6,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+/* A frame goes to the kernel in one call, not in a dozen with a turn of the loop between them. */
+#define TX_BYTES_MAX ((size_t)1 << 30)
+
 /* The epoll descriptor is readable: our side of the loop has something to do. */
 static int on_loop(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                    size_t n_bytes)
@@ -60,7 +63,8 @@ static int adopt_loop(struct engine *g, struct err *e)
 
 static int open_context(struct engine *g, const struct engine_options *o, struct err *e)
 {
-    g->protocols[0] = (struct lws_protocols){.name = "stream", .callback = o->on_websocket};
+    g->protocols[0] = (struct lws_protocols){
+        .name = "stream", .callback = o->on_websocket, .tx_packet_size = TX_BYTES_MAX};
     g->protocols[1] = (struct lws_protocols){.name = "loop", .callback = on_loop};
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,

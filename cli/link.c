@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <linux/sockios.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
@@ -10,6 +11,7 @@
 #include "common/backoff.h"
 #include "common/clock.h"
 #include "common/proto.h"
+#include "common/wsframe.h"
 
 /* A few packets: enough to keep a wire busy, too little to be behind. */
 #define UNSENT_MAX_BYTES 4096
@@ -259,6 +261,7 @@ void link_deinit(struct link *l)
     loop_timer_cancel(&l->engine->loop, &l->room);
     loop_timer_cancel(&l->engine->loop, &l->patience);
     text_deinit(&l->message);
+    free(l->masked);
     l->engine = NULL;
 }
 
@@ -349,18 +352,45 @@ void link_wait_for_room(struct link *l)
         loop_timer_set(&l->engine->loop, &l->room, clock_now_us() + ROOM_POLL_US);
 }
 
-_Static_assert(PICTURE_HEADROOM >= LWS_PRE + PROTO_HEADER_BYTES, "room for both headers");
+/* Room for a masked frame; LWS_PRE is what lws_write wants in front of it. */
+static bool reserve(struct link *l, size_t frame_bytes)
+{
+    size_t n_bytes = LWS_PRE + frame_bytes;
+    if (n_bytes <= l->masked_cap)
+        return true;
+    free(l->masked);
+    l->masked = malloc(n_bytes);
+    l->masked_cap = l->masked ? n_bytes : 0;
+    return l->masked != NULL;
+}
+
+_Static_assert(PROTO_HEADER_BYTES % 4 == 0, "the mask goes on behind it");
+
+/* As one binary message, masked by us: see wsframe.h. */
+static bool write_frame(struct link *l, const struct proto_header *header, const struct picture *p)
+{
+    uint8_t header_bytes[PROTO_HEADER_BYTES];
+    size_t n_bytes = sizeof header_bytes + p->n_bytes;
+    uint32_t key = 0;
+    if (!reserve(l, WSFRAME_HEAD_MAX + n_bytes))
+        return false;
+    lws_get_random(l->engine->context, &key, sizeof key);
+    proto_write_header(header_bytes, header);
+    uint8_t *frame = l->masked + LWS_PRE, *at = frame + wsframe_head(frame, n_bytes, key);
+    wsframe_mask(at, header_bytes, sizeof header_bytes, key);
+    wsframe_mask(at + sizeof header_bytes, p->bytes, p->n_bytes, key);
+    size_t all = (size_t)(at - frame) + n_bytes;
+    return lws_write(l->wsi, frame, all, LWS_WRITE_HTTP) >= 0; /* as it is */
+}
 
 uint32_t link_send(struct link *l, struct picture *p)
 {
     uint32_t id = l->n_sent++;
     struct proto_header header = {
         .frame_id = id, .timestamp_s = p->captured_wall_s, .length = (uint32_t)p->n_bytes};
-    uint8_t *bytes = p->bytes - PROTO_HEADER_BYTES;
-    proto_write_header(bytes, &header);
-    int written = lws_write(l->wsi, bytes, p->n_bytes + PROTO_HEADER_BYTES, LWS_WRITE_BINARY);
+    bool written = write_frame(l, &header, p);
     picture_free(p);
-    if (written < 0) /* it is broken: CLIENT_CLOSED comes next */
+    if (!written) /* it is broken, or memory is short: CLIENT_CLOSED comes next */
         lws_set_timeout(l->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
     return id;
 }

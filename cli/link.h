@@ -9,7 +9,7 @@
  * Frames always go with their 16-byte header and ask for timing.
  *
  * Ownership: the caller's storage; link_deinit before engine_deinit. link_send takes
- * the picture: masking destroys it. Threads: the engine's thread.
+ * the picture. Threads: the engine's thread.
  */
 #pragma once
 
@@ -55,6 +55,8 @@ struct link {
     struct lws *wsi;
     struct link_end end; /* what is known of how this connection ends */
     struct text message; /* the one that is arriving */
+    uint8_t *masked;     /* room for the frame that is being written */
+    size_t masked_cap;
     uint64_t opened_us;
     uint32_t n_sent;   /* on this connection: the next frame's id */
     unsigned n_failed; /* tries in a row; see link_mark_good */

@@ -9,7 +9,7 @@
 
 #include "common/proto.h"
 #include "common/text.h"
-#include "loadgen/wsframe.h"
+#include "common/wsframe.h"
 
 #define PATH_MAX_BYTES 2048
 

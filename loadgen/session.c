@@ -9,7 +9,7 @@
 #include "common/backoff.h"
 #include "common/clock.h"
 #include "common/proto.h"
-#include "loadgen/wsframe.h"
+#include "common/wsframe.h"
 
 #define MESSAGE_MAX   (1024u * 1024u)
 #define DIAL_WAIT_US  10000000u

@@ -1,7 +1,7 @@
 /* session.h - one simulated camera's connection: dials, sends what is due, hears the answers.
  *
  * libwebsockets connects, does TLS and the handshake, reads, answers pings and closes. Frames
- * are written as bytes that are masked already (see wsframe.h), through the library, so that
+ * are written as bytes that are masked already (see common/wsframe.h), through the library, so that
  * nothing of its own gets between the parts of a frame. camera.h keeps the account.
  *
  * Every time is on the monotonic clock. Threads: the shard's.

@@ -16,6 +16,7 @@ import socket
 import ssl
 import struct
 import sys
+import zlib
 from urllib.parse import parse_qs, urlsplit
 
 import websockets
@@ -40,7 +41,8 @@ class Session:
         frame_id, timestamp, length = HEADER.unpack(message[: HEADER.size])
         jpeg = message[HEADER.size :]
         good = len(jpeg) == length and jpeg[:2] == b"\xff\xd8" and jpeg[-2:] == b"\xff\xd9"
-        tell(event="frame", frame_id=frame_id, timestamp=timestamp, good=good)
+        tell(event="frame", frame_id=frame_id, timestamp=timestamp, good=good,
+             crc=zlib.crc32(jpeg))  # fmt: skip
         self.n_frames += 1
         return frame_id
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+import zlib
 
 import pytest
 import websockets
@@ -374,6 +375,22 @@ def test_a_certificate_of_another_name_ends_it(server, certificate):
     ctl = stream(SOURCE, f"wss://127.0.0.1:{srv.port}", "--cacert", certificate / "cert.pem")
     check_ledger(ctl, "unreachable")
     assert ctl.code == 3 and "certificate is not trusted" in ctl.err
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_what_the_kernel_takes_in_pieces_arrives_whole(server, certificate, tmp_path, scheme):
+    """Megabytes through a narrow window, while the server asks for pongs."""
+    picture = tmp_path / "large.jpg"
+    comment = b"\xff\xfe\xff\xff" + os.urandom(0xFFFF - 2)
+    picture.write_bytes(COLOR[:2] + comment * 64 + COLOR[2:])
+    srv = server(f"tls:{certificate}" if scheme == "wss" else "good")
+    with through(srv, 20_000_000) as link:
+        ctl = stream(picture, f"{scheme}://localhost:{link.port}", "--loop", "--count", 4,
+                     "--insecure")  # fmt: skip
+    end = check_ledger(ctl, "count")
+    assert end["answered"] == 4 and end["reconnects"] == 0
+    frames = srv.log.find("frame")
+    assert [f["crc"] for f in frames] == [zlib.crc32(picture.read_bytes())] * 4
 
 
 # ---- endings that people and sources make

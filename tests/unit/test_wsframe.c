@@ -1,4 +1,4 @@
-#include "loadgen/wsframe.h"
+#include "common/wsframe.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -91,12 +91,28 @@ static void another_key_gives_other_bytes(void **state)
     assert_memory_not_equal(a + 6, b + 6, 10);
 }
 
+static void a_message_of_parts_is_the_same_as_of_one_piece(void **state)
+{
+    uint8_t in[1000], whole[1000 + WSFRAME_HEAD_MAX], parts[sizeof whole];
+    uint32_t key = 0x01020304;
+    (void)state;
+    for (size_t i = 0; i < sizeof in; i++)
+        in[i] = (uint8_t)(i * 7);
+    size_t n = wsframe_write(whole, in, sizeof in, 0, &key);
+    size_t head = wsframe_head(parts, sizeof in, key);
+    assert_int_equal(head + sizeof in, n);
+    wsframe_mask(parts + head, in, 36, key);
+    wsframe_mask(parts + head + 36, in + 36, sizeof in - 36, key);
+    assert_memory_equal(parts, whole, n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_hears_what_was_said),
         cmocka_unit_test(fragments_are_one_message),
         cmocka_unit_test(another_key_gives_other_bytes),
+        cmocka_unit_test(a_message_of_parts_is_the_same_as_of_one_piece),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,7 @@
-#include "loadgen/wsframe.h"
+#include "common/wsframe.h"
 
 #include <stdbool.h>
 #include <string.h>
-
-#define HEAD_MAX 14u /* 2, 8 of length, 4 of key */
 
 enum { OP_CONTINUATION = 0x00, OP_BINARY = 0x02, FIN = 0x80, MASKED = 0x80 };
 
@@ -16,7 +14,7 @@ size_t wsframe_count(size_t n, size_t fragment_bytes)
 
 size_t wsframe_room(size_t n, size_t fragment_bytes)
 {
-    return n + wsframe_count(n, fragment_bytes) * HEAD_MAX;
+    return n + wsframe_count(n, fragment_bytes) * WSFRAME_HEAD_MAX;
 }
 
 static size_t write_head(uint8_t *out, unsigned first, size_t n, uint32_t key)
@@ -30,21 +28,26 @@ static size_t write_head(uint8_t *out, unsigned first, size_t n, uint32_t key)
     return at + sizeof key;
 }
 
+size_t wsframe_head(uint8_t *out, size_t n, uint32_t key)
+{
+    return write_head(out, FIN | OP_BINARY, n, key);
+}
+
 /* memcpy is how C says "any alignment"; it compiles to one load or store. */
-static void mask(uint8_t *out, const uint8_t *in, size_t n, uint32_t key)
+void wsframe_mask(uint8_t *out, const uint8_t *bytes, size_t n, uint32_t key)
 {
     uint64_t wide = (uint64_t)key << 32 | key, word[4];
     uint8_t key_bytes[4];
     size_t i = 0;
     for (; i + sizeof word <= n; i += sizeof word) {
-        memcpy(word, in + i, sizeof word);
+        memcpy(word, bytes + i, sizeof word);
         for (size_t k = 0; k < 4; k++)
             word[k] ^= wide;
         memcpy(out + i, word, sizeof word);
     }
     memcpy(key_bytes, &key, sizeof key);
     for (; i < n; i++)
-        out[i] = in[i] ^ key_bytes[i % 4];
+        out[i] = bytes[i] ^ key_bytes[i % 4];
 }
 
 size_t wsframe_write(uint8_t *out, const uint8_t *bytes, size_t n, size_t fragment_bytes,
@@ -56,7 +59,7 @@ size_t wsframe_write(uint8_t *out, const uint8_t *bytes, size_t n, size_t fragme
         size_t piece = last ? n - done : fragment_bytes;
         unsigned first = (i ? OP_CONTINUATION : OP_BINARY) | (last ? FIN : 0u);
         at += write_head(out + at, first, piece, keys[i]);
-        mask(out + at, bytes + done, piece, keys[i]);
+        wsframe_mask(out + at, bytes + done, piece, keys[i]);
         at += piece;
         done += piece;
     }
