@@ -45,7 +45,7 @@ static enum assembly_outcome too_large(const struct assembly_limits *limits, uin
 
 static int borrow(struct assembly *a, struct pool *pool, const struct assembly_piece *p)
 {
-    a->frame = pool_get(pool, 0);
+    a->frame = pool_get(pool, p->n);
     a->bytes = p->bytes;
     a->seen_bytes = p->n;
     return a->frame ? 0 : -1;
@@ -60,13 +60,21 @@ static int store(struct assembly *a, struct pool *pool, const struct assembly_pi
     size_t need = a->seen_bytes + p->n;
     if (!a->frame)
         a->frame = pool_get(pool, need + (size_t)ahead);
-    if (!a->frame || frame_reserve(a->frame, a->seen_bytes, need) < 0)
+    if (!a->frame || frame_reserve(pool, a->frame, a->seen_bytes, need) < 0)
         return -1;
     if (p->n)
         memcpy(a->frame->data + a->seen_bytes, p->bytes, p->n);
     a->bytes = a->frame->data;
     a->seen_bytes = need;
     return 0;
+}
+
+static void keep_head(struct assembly *a, const struct assembly_piece *p)
+{
+    size_t room = a->seen_bytes < sizeof a->head ? sizeof a->head - a->seen_bytes : 0;
+    size_t n = p->n < room ? p->n : room;
+    if (n)
+        memcpy(a->head + a->seen_bytes, p->bytes, n);
 }
 
 static enum assembly_outcome check_header(struct assembly *a, struct complaint *why)
@@ -124,9 +132,18 @@ static enum assembly_outcome add(struct assembly *a, struct pool *pool,
         return ASSEMBLY_HANGUP;
     if (total > limits->frame_bytes_max + overhead(limits))
         return too_large(limits, total, p->final, why);
-    if (store(a, pool, p) < 0)
-        return complain(why, PROTO_INTERNAL_ERROR, "Internal error");
-    return p->final ? check(a, limits, why) : ASSEMBLY_MORE;
+    if (limits->header)
+        keep_head(a, p);
+    if (!a->no_room && store(a, pool, p) < 0) {
+        pool_put(pool, a->frame);
+        a->frame = NULL;
+        a->no_room = true;
+    }
+    if (a->no_room)
+        a->seen_bytes += p->n;
+    if (!p->final)
+        return ASSEMBLY_MORE;
+    return a->no_room ? ASSEMBLY_DROP : check(a, limits, why);
 }
 
 enum assembly_outcome assembly_add(struct assembly *a, struct pool *pool,
@@ -137,6 +154,14 @@ enum assembly_outcome assembly_add(struct assembly *a, struct pool *pool,
     if (outcome == ASSEMBLY_ERROR || outcome == ASSEMBLY_HANGUP)
         assembly_deinit(a, pool);
     return outcome;
+}
+
+uint32_t assembly_drop(struct assembly *a)
+{
+    struct proto_header h;
+    proto_read_header(a->head, &h);
+    *a = (struct assembly){0};
+    return h.frame_id;
 }
 
 struct frame *assembly_take(struct assembly *a)

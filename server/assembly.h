@@ -33,6 +33,8 @@ struct assembly { /* all zero: between messages */
     struct frame *frame;
     const uint8_t *bytes; /* of the message: in the frame, or where they came */
     size_t seen_bytes;
+    bool no_room;                     /* the rest is read and not stored */
+    uint8_t head[PROTO_HEADER_BYTES]; /* its first bytes, for the id of a frame without room */
 };
 
 struct assembly_piece {
@@ -47,6 +49,7 @@ struct assembly_piece {
 enum assembly_outcome {
     ASSEMBLY_MORE,  /* go on */
     ASSEMBLY_FRAME, /* complete and valid: assembly_take */
+    ASSEMBLY_DROP,  /* complete, but there was no memory for it (DROP_MEMORY): assembly_drop */
     ASSEMBLY_ERROR, /* tell the complaint, then end the session */
     ASSEMBLY_HANGUP /* above the hard cap: close 1009 */
 };
@@ -63,6 +66,9 @@ enum assembly_outcome assembly_add(struct assembly *a, struct pool *pool,
 
 /* Gives the complete frame, with jpeg, jpeg_bytes and id set. */
 struct frame *assembly_take(struct assembly *a);
+
+/* Forgets it; gives the frame_id that its header had. */
+uint32_t assembly_drop(struct assembly *a);
 
 /* Forgets an unfinished message. */
 void assembly_deinit(struct assembly *a, struct pool *pool);

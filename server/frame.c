@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-#define CLASS_BYTES_MIN ((size_t)16 << 10)
+#define CLASS_BYTES_MIN   ((size_t)16 << 10)
+#define RESULT_KEPT_BYTES ((size_t)16 << 10) /* of an idle frame: results are short */
 
 /* The smallest class with room for n bytes; POOL_CLASSES when there is none. */
 static unsigned class_of(size_t n)
@@ -13,59 +14,115 @@ static unsigned class_of(size_t n)
     return k;
 }
 
-struct pool pool_make(size_t idle_bytes_max)
+struct pool pool_make(struct memory *memory, size_t idle_bytes_max)
 {
-    return (struct pool){.idle_bytes_max = idle_bytes_max};
+    return (struct pool){.memory = memory, .idle_bytes_max = idle_bytes_max};
 }
 
-static void frame_free(struct frame *f)
+static bool memory_take(struct memory *m, size_t n)
 {
+    size_t before = atomic_fetch_add(&m->used_bytes, n);
+    if (!m->max_bytes || before + n <= m->max_bytes)
+        return true;
+    atomic_fetch_sub(&m->used_bytes, n);
+    return false;
+}
+
+static void memory_give(struct memory *m, size_t n)
+{
+    atomic_fetch_sub(&m->used_bytes, n);
+}
+
+static void frame_free(struct pool *p, struct frame *f)
+{
+    memory_give(p->memory, f->cap);
     text_deinit(&f->result);
     free(f->data);
     free(f);
 }
 
-void pool_deinit(struct pool *p)
+static struct frame *take_idle(struct pool *p, unsigned k)
 {
-    for (unsigned k = 0; k < POOL_CLASSES; k++) {
-        while (p->idle[k]) {
-            struct frame *f = p->idle[k];
-            p->idle[k] = f->next;
-            frame_free(f);
-        }
-    }
-    p->idle_bytes = 0;
+    struct pool_class *c = &p->class[k];
+    struct frame *f = c->idle;
+    if (!f)
+        return NULL;
+    c->idle = f->next;
+    c->n--;
+    if (c->n < c->n_min)
+        c->n_min = c->n;
+    p->idle_bytes -= f->cap;
+    return f;
 }
 
-int frame_reserve(struct frame *f, size_t used, size_t n)
+static size_t free_idle(struct pool *p, unsigned k, size_t n)
+{
+    size_t freed = 0;
+    struct frame *f;
+    while (n-- && (f = take_idle(p, k))) {
+        freed += f->cap;
+        frame_free(p, f);
+    }
+    return freed;
+}
+
+void pool_deinit(struct pool *p)
+{
+    for (unsigned k = 0; k < POOL_CLASSES; k++)
+        free_idle(p, k, SIZE_MAX);
+}
+
+size_t pool_trim(struct pool *p)
+{
+    size_t freed = 0;
+    for (unsigned k = 0; k < POOL_CLASSES; k++) {
+        freed += free_idle(p, k, (p->class[k].n_min + 1) / 2);
+        p->class[k].n_min = p->class[k].n;
+    }
+    return freed;
+}
+
+/* Below the cap, if need be with what lies idle here. */
+static bool take_memory(struct pool *p, size_t n)
+{
+    if (memory_take(p->memory, n))
+        return true;
+    pool_deinit(p);
+    return memory_take(p->memory, n);
+}
+
+int frame_reserve(struct pool *p, struct frame *f, size_t used, size_t n)
 {
     if (n <= f->cap)
         return 0;
     unsigned k = class_of(n);
-    if (k == POOL_CLASSES)
+    size_t more = (CLASS_BYTES_MIN << k) - f->cap;
+    if (k == POOL_CLASSES || !take_memory(p, more))
         return -1;
     /* Growing an empty buffer must not copy its old content. */
     if (used == 0) {
         free(f->data);
         f->data = NULL;
-        f->cap = 0;
     }
-    uint8_t *grown = realloc(f->data, CLASS_BYTES_MIN << k);
-    if (!grown)
+    uint8_t *grown = realloc(f->data, f->cap + more);
+    if (!grown) {
+        memory_give(p->memory, f->data ? more : more + f->cap);
+        f->cap = f->data ? f->cap : 0;
         return -1;
+    }
     f->data = grown;
-    f->cap = CLASS_BYTES_MIN << k;
+    f->cap += more;
     return 0;
 }
 
-static struct frame *frame_new(size_t n)
+static struct frame *frame_new(struct pool *p, size_t n)
 {
     struct frame *f = calloc(1, sizeof *f);
     if (!f)
         return NULL;
     f->result = text_heap(RESULT_BYTES_MAX);
-    if (frame_reserve(f, 0, n) < 0) {
-        frame_free(f);
+    if (frame_reserve(p, f, 0, n) < 0) {
+        frame_free(p, f);
         return NULL;
     }
     return f;
@@ -74,15 +131,19 @@ static struct frame *frame_new(size_t n)
 struct frame *pool_get(struct pool *p, size_t n)
 {
     unsigned k = class_of(n);
-    struct frame *f = k < POOL_CLASSES ? p->idle[k] : NULL;
+    struct frame *f = k < POOL_CLASSES ? take_idle(p, k) : NULL;
     if (!f)
-        return frame_new(n ? n : 1);
-    p->idle[k] = f->next;
-    p->idle_bytes -= f->cap;
+        return frame_new(p, n ? n : 1);
     text_clear(&f->result);
     f->fate = FRAME_ANSWERED;
     f->next = NULL;
     return f;
+}
+
+static void forget_result(struct frame *f)
+{
+    text_deinit(&f->result);
+    f->result = text_heap(RESULT_BYTES_MAX);
 }
 
 void pool_put(struct pool *p, struct frame *f)
@@ -90,11 +151,14 @@ void pool_put(struct pool *p, struct frame *f)
     if (!f)
         return;
     if (!f->cap || p->idle_bytes + f->cap > p->idle_bytes_max) {
-        frame_free(f);
+        frame_free(p, f);
         return;
     }
-    unsigned k = class_of(f->cap);
+    if (f->result.cap > RESULT_KEPT_BYTES)
+        forget_result(f);
+    struct pool_class *c = &p->class[class_of(f->cap)];
     p->idle_bytes += f->cap;
-    f->next = p->idle[k];
-    p->idle[k] = f;
+    f->next = c->idle;
+    c->idle = f;
+    c->n++;
 }

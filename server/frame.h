@@ -4,12 +4,14 @@
  * session's seat at the scheduler, then a worker, then the scheduler's list of
  * finished frames, then the session again, which answers it and gives it back
  * to the pool. Buffers are powers of two, kept for reuse up to a limit, because
- * allocating per frame costs tail latency with many sessions.
+ * allocating per frame costs tail latency with many sessions; what was not needed for a while
+ * goes back to the system, so a burst leaves nothing behind. All pools together stay below a cap.
  *
- * Threads: the pool belongs to the I/O thread; a frame to whoever owns it.
+ * Threads: a pool belongs to its I/O thread; a frame to whoever owns it.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,18 +58,33 @@ struct frame {
 
 #define POOL_CLASSES 16 /* 16 KiB to 512 MiB */
 
+/* Of the data of all frames, idle or not. */
+struct memory {
+    _Atomic size_t used_bytes;
+    size_t max_bytes; /* 0: no cap */
+};
+
 struct pool {
-    struct frame *idle[POOL_CLASSES];
+    struct memory *memory; /* borrowed; shared with other pools */
+    struct pool_class {
+        struct frame *idle;
+        size_t n, n_min; /* idle ones; the fewest since the last trim: so many were not needed */
+    } class[POOL_CLASSES];
     size_t idle_bytes, idle_bytes_max;
 };
 
-struct pool pool_make(size_t idle_bytes_max);
+struct pool pool_make(struct memory *memory, size_t idle_bytes_max);
 void pool_deinit(struct pool *p);
 
-/* A frame whose data has room for n bytes; NULL: out of memory. The caller owns it. */
+/* A frame whose data has room for n bytes; NULL: out of memory, or that of the cap. The caller
+ * owns it. */
 struct frame *pool_get(struct pool *p, size_t n);
 /* Takes the frame; NULL is fine. */
 void pool_put(struct pool *p, struct frame *f);
 
-/* Makes room for n bytes, keeping the first `used`. -1: out of memory. */
-int frame_reserve(struct frame *f, size_t used, size_t n);
+/* Frees half of the idle frames that were not needed since the last call: called once a second,
+ * the pool forgets a burst within several. The bytes that were freed. */
+size_t pool_trim(struct pool *p);
+
+/* Makes room for n bytes, keeping the first `used`. -1: out of memory, or that of the cap. */
+int frame_reserve(struct pool *p, struct frame *f, size_t used, size_t n);

@@ -1,5 +1,6 @@
 #include "server/io.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 
 #define POOL_IDLE_BYTES ((size_t)64 << 20)
 #define TICK_US         250000u
+#define TICKS_PER_TRIM  4
+#define TRIMMED_BYTES   ((size_t)4 << 20) /* worth the milliseconds that malloc_trim may take */
 #define FAREWELL_US     1000000U
 /* One buffer per I/O thread: a typical frame then is one callback instead of twelve. */
 #define RECEIVE_BYTES (128u << 10)
@@ -71,13 +74,24 @@ static void empty_inbox(struct io *io)
     pthread_mutex_unlock(&io->inbox_lock);
 }
 
+static void trim(struct io *io)
+{
+    io->freed_bytes += pool_trim(&io->pool);
+    if (io->freed_bytes < TRIMMED_BYTES && io->pool.idle_bytes)
+        return;
+    malloc_trim(0);
+    io->freed_bytes = 0;
+}
+
 static void on_tick(void *ctx)
 {
     struct io *io = ctx;
     uint64_t now_us = io->loop.now_us;
     for (struct session *s = io->sessions; s; s = s->next)
         session_tick(s, now_us);
-    if (io->sessions)
+    if (++io->n_ticks % TICKS_PER_TRIM == 0 && io->pool.idle_bytes)
+        trim(io);
+    if (io->sessions || io->pool.idle_bytes)
         loop_timer_set(&io->loop, &io->tick, now_us + TICK_US);
 }
 
@@ -199,7 +213,7 @@ int io_init(struct io *io, struct streamd *d, struct err *e)
 {
     *io = (struct io){.d = d,
                       .number = (unsigned)(io - d->io),
-                      .pool = pool_make(POOL_IDLE_BYTES),
+                      .pool = pool_make(&d->memory, POOL_IDLE_BYTES),
                       .message = text_heap(LWS_PRE + 2 * RESULT_BYTES_MAX),
                       .loop = {.epoll_fd = -1, .timer_fd = -1},
                       .sched = d->settings->n_workers ? &d->sched : &io->own,

@@ -40,6 +40,7 @@ struct io {
     struct lws_vhost *vhost;
     struct door door;
     struct pool pool;
+    size_t freed_bytes;  /* by the pool, and not given back to the system yet */
     struct sched *sched; /* that of all, or the one below */
     struct sched own;    /* with --workers 0 */
     struct outlet outlet;
@@ -48,8 +49,9 @@ struct io {
 
     struct session *sessions;    /* connected, and those whose frames are still in work */
     _Atomic unsigned n_sessions; /* connected; any thread may read it */
-    struct loop_timer tick;      /* timeouts and rates, while there are sessions */
-    struct loop_timer deadline;  /* of draining */
+    struct loop_timer tick;      /* timeouts and rates, while there are sessions or idle frames */
+    unsigned n_ticks;
+    struct loop_timer deadline; /* of draining */
     bool draining, overran;
 
     pthread_mutex_t inbox_lock; /* of what follows: connections on their way to the door */

@@ -2,7 +2,8 @@
 
 const char *drop_reason_name(enum drop_reason r)
 {
-    static const char *const names[DROP_REASONS] = {"replaced", "late", "busy", "rate", "closed"};
+    static const char *const names[DROP_REASONS] = {"replaced", "late",   "busy",
+                                                    "rate",     "closed", "memory"};
     return names[r];
 }
 

@@ -18,6 +18,7 @@ enum drop_reason {
     DROP_BUSY,     /* policy strict: its session was busy */
     DROP_RATE,     /* policy phase17: too many were dropped before it */
     DROP_CLOSED,   /* the session ended before the frame was answered */
+    DROP_MEMORY,   /* --max-memory, or that of the machine, had no room for it */
     DROP_REASONS
 };
 

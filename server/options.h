@@ -13,6 +13,7 @@ struct settings {
     const char *io_threads_text;
     uint64_t n_io_threads;
     uint64_t inline_below_us;
+    uint64_t memory_bytes_max;
     struct opt_list pipelines;
 
     int policy;

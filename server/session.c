@@ -247,20 +247,25 @@ static void feel_pressure(struct session *s, bool dropped)
     log_end(&l);
 }
 
+static void tell_drop(struct session *s, const struct frame *f, enum drop_reason reason)
+{
+    struct proto_timing timing;
+    s->ledger.dropped[reason]++;
+    if (!is_heard(s))
+        return;
+    struct proto_reply r = reply_to(s, f, &timing);
+    proto_write_drop(message_begin(s), &r, drop_reason_name(reason));
+    message_send(s);
+    feel_pressure(s, true);
+}
+
 /* Takes f, which may be NULL. */
 static void drop(struct session *s, struct frame *f, enum drop_reason reason)
 {
-    struct proto_timing timing;
     if (!f)
         return;
     s->n_out--;
-    s->ledger.dropped[reason]++;
-    if (is_heard(s)) {
-        struct proto_reply r = reply_to(s, f, &timing);
-        proto_write_drop(message_begin(s), &r, drop_reason_name(reason));
-        message_send(s);
-        feel_pressure(s, true);
-    }
+    tell_drop(s, f, reason);
     pool_put(&s->io->pool, f);
 }
 
@@ -336,11 +341,20 @@ static void submit(struct session *s, struct frame *f)
     if (out.here) {
         s->io->stats.run_inline++;
         session_on_finished(s, f);
+        return;
     }
     /* A flood of tiny frames in one read must not pile up faster than their answers are
      * collected. */
     if (s->n_out > N_OUT_MAX)
         io_collect(s->io);
+}
+
+/* A frame that was not even stored. */
+static void refuse(struct session *s, uint32_t id)
+{
+    struct frame f = {.id = id, .arrived_us = s->heard_us, .index = s->ledger.received++};
+    s->last_frame_us = s->heard_us;
+    tell_drop(s, &f, DROP_MEMORY);
 }
 
 void session_on_piece(struct session *s, const struct assembly_piece *piece)
@@ -358,6 +372,9 @@ void session_on_piece(struct session *s, const struct assembly_piece *piece)
         break;
     case ASSEMBLY_FRAME:
         submit(s, assembly_take(&s->assembly));
+        break;
+    case ASSEMBLY_DROP:
+        refuse(s, assembly_drop(&s->assembly));
         break;
     case ASSEMBLY_ERROR:
         s->ledger.rejected++;

@@ -252,6 +252,9 @@ static void write_all(struct text *out, struct streamd *d, const struct totals *
     histogram(out, "streamd_wait_seconds", &s->wait, "Arrival to start of work.");
     histogram(out, "streamd_pipeline_seconds", &s->pipeline, "Time in the pipeline.");
     histogram(out, "streamd_total_seconds", &s->total, "Arrival to the reply being written.");
+    gauge(out, "streamd_frame_memory_bytes", atomic_load(&d->memory.used_bytes),
+          "Memory for frames, idle ones included.");
+    gauge(out, "streamd_frame_memory_max_bytes", d->memory.max_bytes, "Its cap; 0: none.");
     gauge(out, "streamd_io_threads", d->n_io, "I/O threads.");
     gauge(out, "streamd_workers", d->sched.n_threads, "Worker threads.");
     head(out, "streamd_worker_busy_seconds_total", "counter",

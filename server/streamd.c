@@ -153,6 +153,7 @@ int streamd_start(struct streamd *d, const struct settings *settings, struct err
                                             .n_workers = (unsigned)settings->n_workers,
                                             .here_below_us = settings->inline_below_us,
                                             .pixels_max = settings->pixels_max},
+                          .memory.max_bytes = settings->memory_bytes_max,
                           .signals.fd = -1,
                           .listeners = {.spare_fd = -1, .accepted = on_accepted, .ctx = d}};
     signal(SIGPIPE, SIG_IGN);

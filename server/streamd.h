@@ -22,7 +22,8 @@ struct streamd {
     struct pipeline_set pipelines;
     struct pressure_limits limits;
     struct sched_options sched_options;
-    struct sched sched; /* the workers; not used with --workers 0 */
+    struct sched sched;   /* the workers; not used with --workers 0 */
+    struct memory memory; /* of frames */
     struct io *io;
     unsigned n_io;
 

@@ -25,13 +25,15 @@
 #include "loadgen/follow.h"
 #include "loadgen/report_json.h"
 #include "loadgen/verdict.h"
-#include "loadgen/wsframe.h"
+#include "common/wsframe.h"
 #include "server/assembly.h"
 #include "server/pipelines/face_detect.h"
 #include "server/pipelines/motion_detect.h"
 #include "server/pressure.h"
 #include "server/turns.h"
 #include "tests/sim/sample_report.h"
+
+static struct memory no_cap;
 
 #define NOT_HERE 77
 
@@ -109,7 +111,7 @@ static struct server {
 static void prepare_frames(void)
 {
     make_jpeg();
-    server.pool = pool_make(64u << 20);
+    server.pool = pool_make(&no_cap, 64u << 20);
     server.turns.rule = (struct admit_rule){.policy = POLICY_LATEST, .budget_us = BUDGET_US};
     server.turns.n_free = 1;
 }

@@ -11,6 +11,8 @@
 #include "server/decode.h"
 #include "server/pipeline.h"
 
+static struct memory no_cap;
+
 #define FRAME_MAX   ((size_t)12000)
 #define MESSAGE_MAX ((size_t)16000)
 #define PIXELS_MAX  1000000u /* larger ones are as safe and only slower */
@@ -55,7 +57,8 @@ static uint32_t next_random(struct stage *s)
 static void stage_begin(struct stage *s, unsigned flags, uint32_t seed)
 {
     static const struct pipeline_kind *const kinds[2] = {&pipeline_inspect, &pipeline_motion};
-    *s = (struct stage){.pool = pool_make((size_t)1 << 20), .flags = flags, .random = seed};
+    *s =
+        (struct stage){.pool = pool_make(&no_cap, (size_t)1 << 20), .flags = flags, .random = seed};
     s->limits = (struct assembly_limits){FRAME_MAX, MESSAGE_MAX, flags & FLAG_HEADER};
     for (size_t i = 0; i < 2; i++) {
         s->pipeline[i].kind = kinds[i];
@@ -119,7 +122,8 @@ static struct outcome send_message(struct stage *s, const uint8_t *bytes, size_t
         if (n_cuts == 0)
             frame_left = n - at;
         frame_left -= step;
-        struct assembly_piece p = {bytes + at, step, frame_left, at + step == n && !n_cuts, true};
+        struct assembly_piece p = {bytes + at, step,       frame_left, at + step == n && !n_cuts,
+                                   true,       n_cuts == 0};
         if (s->flags & FLAG_LIAR)
             p.announced = (uint64_t)next_random(s) << (next_random(s) % 40);
         if (s->flags & FLAG_TEXT && p.final)

@@ -19,6 +19,8 @@
 #include "server/pipeline.h"
 #include "server/sched.h"
 
+static struct memory no_cap;
+
 #define N_SEATS 8
 #define JPEG    "\xff\xd8\xff\xd9"
 
@@ -86,7 +88,7 @@ static inline void bench_start_rule(struct bench *b, const struct admit_rule *ru
                                     unsigned n_workers)
 {
     memset(b, 0, sizeof *b);
-    b->pool = pool_make((size_t)64 << 20);
+    b->pool = pool_make(&no_cap, (size_t)64 << 20);
     b->pipeline.kind = &gated;
     sem_init(&b->begun, 0, 0);
     sem_init(&b->go, 0, 0);

@@ -8,6 +8,8 @@
 
 #include "server/assembly.h"
 
+static struct memory no_cap;
+
 #define N(array)    (sizeof(array) / sizeof((array)[0]))
 #define FRAME_MAX   ((size_t)40000)
 #define MESSAGE_MAX ((size_t)100000)
@@ -72,7 +74,7 @@ struct cut {
 static struct outcome send_lasting(const struct assembly_limits *limits, size_t n,
                                    const struct cut *cuts, size_t n_cuts, bool lasts)
 {
-    struct pool pool = pool_make(POOL_BYTES);
+    struct pool pool = pool_make(&no_cap, POOL_BYTES);
     struct assembly a = {0};
     struct complaint why = {0};
     enum assembly_outcome kind = ASSEMBLY_MORE;
@@ -161,7 +163,7 @@ static void a_text_message_is_refused_before_anything_else(void **state)
     (void)state;
     static const size_t sizes[] = {0, 4, FRAME_MAX + 1, MESSAGE_MAX + 1};
     for (size_t i = 0; i < N(sizes); i++) {
-        struct pool pool = pool_make(0);
+        struct pool pool = pool_make(&no_cap, 0);
         struct assembly a = {0};
         struct outcome o = {0};
         struct assembly_piece p = {message, sizes[i], 0, true, false, false};
@@ -372,7 +374,7 @@ static void what_is_announced_too_large_is_refused_before_it_is_stored(void **st
         {1, UINT64_C(1) << 63, ASSEMBLY_HANGUP},
     };
     for (size_t i = 0; i < N(rows); i++) {
-        struct pool pool = pool_make(POOL_BYTES);
+        struct pool pool = pool_make(&no_cap, POOL_BYTES);
         struct assembly a = {0};
         struct complaint why;
         assert_int_equal(announce(&a, &pool, rows[i].n, rows[i].announced, &why), rows[i].outcome);
@@ -390,7 +392,7 @@ static void what_is_announced_too_large_is_refused_before_it_is_stored(void **st
 static void fragments_are_refused_as_soon_as_they_exceed_the_limit(void **state)
 {
     (void)state;
-    struct pool pool = pool_make(POOL_BYTES);
+    struct pool pool = pool_make(&no_cap, POOL_BYTES);
     struct assembly a = {0};
     struct complaint why;
     assert_int_equal(announce(&a, &pool, FRAME_MAX, 0, &why), ASSEMBLY_MORE);
@@ -406,7 +408,7 @@ static void announcing_alone_takes_little_memory(void **state)
 {
     (void)state;
     static const struct assembly_limits generous = {(size_t)1 << 30, (size_t)1 << 30, false};
-    struct pool pool = pool_make(0);
+    struct pool pool = pool_make(&no_cap, 0);
     struct assembly a = {0};
     struct complaint why;
     struct assembly_piece p = {message, 1, 400 << 20, false, true, false};
@@ -420,7 +422,7 @@ static void announcing_alone_takes_little_memory(void **state)
 static void after_an_error_the_message_is_forgotten(void **state)
 {
     (void)state;
-    struct pool pool = pool_make(POOL_BYTES);
+    struct pool pool = pool_make(&no_cap, POOL_BYTES);
     struct assembly a = {0};
     struct complaint why;
     struct assembly_piece first = {(const uint8_t *)"\xff\xd8", 2, 0, false, true, false};
@@ -439,7 +441,7 @@ static void after_an_error_the_message_is_forgotten(void **state)
 static void messages_follow_each_other_in_reused_frames(void **state)
 {
     (void)state;
-    struct pool pool = pool_make(POOL_BYTES);
+    struct pool pool = pool_make(&no_cap, POOL_BYTES);
     struct assembly a = {0};
     struct complaint why;
     for (size_t n = 4; n < 2000; n += 13) {
@@ -458,7 +460,7 @@ static void messages_follow_each_other_in_reused_frames(void **state)
 static void what_comes_whole_and_lasts_is_not_copied(void **state)
 {
     (void)state;
-    struct pool pool = pool_make(POOL_BYTES);
+    struct pool pool = pool_make(&no_cap, POOL_BYTES);
     struct assembly a = {0};
     struct complaint why;
     size_t n = fill_headed(1000, 1000);
@@ -478,10 +480,57 @@ static void what_comes_whole_and_lasts_is_not_copied(void **state)
     pool_deinit(&pool);
 }
 
+/* Whole, or in pieces of which a later one finds no room: its id is told in either case. */
+static void without_room_it_is_read_to_its_end_and_dropped(void **state)
+{
+    (void)state;
+    struct memory full = {.max_bytes = 16u << 10};
+    struct pool pool = pool_make(&full, POOL_BYTES);
+    struct complaint why;
+    const size_t n = fill_headed(39000, 39000);
+    for (size_t piece = 7; piece <= n; piece *= 3) {
+        struct assembly a = {0};
+        enum assembly_outcome kind = ASSEMBLY_MORE;
+        for (size_t at = 0; at < n; at += piece) {
+            size_t left = n - at, now = left < piece ? left : piece;
+            struct assembly_piece p = {message + at, now, 0, now == left, true, false};
+            assert_int_equal(kind, ASSEMBLY_MORE);
+            kind = assembly_add(&a, &pool, &headed, &p, &why);
+        }
+        assert_int_equal(kind, ASSEMBLY_DROP);
+        assert_int_equal(assembly_drop(&a), 0xfffffffe);
+        assert_null(a.frame);
+        assert_int_equal(a.seen_bytes, 0);
+        assert_int_equal(send_whole(&headed, n).kind, ASSEMBLY_FRAME); /* in another pool */
+    }
+    struct assembly a = {0};
+    struct assembly_piece small = {message, fill_headed(100, 100), 0, true, true, false};
+    assert_int_equal(assembly_add(&a, &pool, &headed, &small, &why), ASSEMBLY_FRAME);
+    assembly_deinit(&a, &pool);
+    pool_deinit(&pool);
+    assert_int_equal(full.used_bytes, 0);
+}
+
+static void without_room_the_limits_hold_all_the_same(void **state)
+{
+    (void)state;
+    struct memory full = {.max_bytes = 1};
+    struct pool pool = pool_make(&full, POOL_BYTES);
+    struct assembly a = {0};
+    struct complaint why;
+    struct assembly_piece p = {message, FRAME_MAX, 0, false, true, false};
+    assert_int_equal(assembly_add(&a, &pool, &plain, &p, &why), ASSEMBLY_MORE);
+    p.n = 1;
+    assert_int_equal(assembly_add(&a, &pool, &plain, &p, &why), ASSEMBLY_ERROR);
+    assert_int_equal(why.error, PROTO_FRAME_TOO_LARGE);
+    assert_false(a.no_room);
+    pool_deinit(&pool);
+}
+
 static void an_unfinished_message_goes_back_to_the_pool(void **state)
 {
     (void)state;
-    struct pool pool = pool_make(POOL_BYTES);
+    struct pool pool = pool_make(&no_cap, POOL_BYTES);
     struct assembly a = {0};
     struct complaint why;
     assert_int_equal(announce(&a, &pool, 100, 1000, &why), ASSEMBLY_MORE);
@@ -513,6 +562,8 @@ int main(void)
         cmocka_unit_test(after_an_error_the_message_is_forgotten),
         cmocka_unit_test(messages_follow_each_other_in_reused_frames),
         cmocka_unit_test(what_comes_whole_and_lasts_is_not_copied),
+        cmocka_unit_test(without_room_it_is_read_to_its_end_and_dropped),
+        cmocka_unit_test(without_room_the_limits_hold_all_the_same),
         cmocka_unit_test(an_unfinished_message_goes_back_to_the_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,8 @@
 
 #include "server/frame.h"
 
+static struct memory no_cap;
+
 #define KIB      ((size_t)1 << 10)
 #define MIB      ((size_t)1 << 20)
 #define N(array) (sizeof(array) / sizeof((array)[0]))
@@ -23,7 +25,7 @@ static void a_frame_has_room_in_powers_of_two(void **state)
         {100000, 128 * KIB},    {5 * MIB, 8 * MIB}, {8 * MIB, 8 * MIB},   {8 * MIB + 1, 16 * MIB},
         {512 * MIB, 512 * MIB},
     };
-    struct pool p = pool_make(0);
+    struct pool p = pool_make(&no_cap, 0);
     for (size_t i = 0; i < N(rows); i++) {
         struct frame *f = pool_get(&p, rows[i].asked);
         assert_non_null(f);
@@ -36,11 +38,11 @@ static void a_frame_has_room_in_powers_of_two(void **state)
 static void more_than_the_largest_class_is_refused(void **state)
 {
     (void)state;
-    struct pool p = pool_make(0);
+    struct pool p = pool_make(&no_cap, 0);
     assert_null(pool_get(&p, 512 * MIB + 1));
     assert_null(pool_get(&p, SIZE_MAX));
     struct frame *f = pool_get(&p, 100);
-    assert_int_equal(frame_reserve(f, 100, 512 * MIB + 1), -1);
+    assert_int_equal(frame_reserve(&p, f, 100, 512 * MIB + 1), -1);
     assert_int_equal(f->cap, 16 * KIB);
     pool_put(&p, f);
     pool_deinit(&p);
@@ -49,7 +51,7 @@ static void more_than_the_largest_class_is_refused(void **state)
 static void a_frame_put_back_is_used_again(void **state)
 {
     (void)state;
-    struct pool p = pool_make(MIB);
+    struct pool p = pool_make(&no_cap, MIB);
     struct frame *first = pool_get(&p, 20 * KIB), *second = pool_get(&p, 20 * KIB);
     pool_put(&p, first);
     pool_put(&p, second);
@@ -66,7 +68,7 @@ static void a_frame_put_back_is_used_again(void **state)
 static void a_frame_of_another_class_is_not_used(void **state)
 {
     (void)state;
-    struct pool p = pool_make(MIB);
+    struct pool p = pool_make(&no_cap, MIB);
     struct frame *small = pool_get(&p, 1), *large = pool_get(&p, 100 * KIB);
     pool_put(&p, small);
     pool_put(&p, large);
@@ -81,7 +83,7 @@ static void a_frame_of_another_class_is_not_used(void **state)
 static void a_used_frame_comes_back_without_its_past(void **state)
 {
     (void)state;
-    struct pool p = pool_make(MIB);
+    struct pool p = pool_make(&no_cap, MIB);
     struct frame *f = pool_get(&p, 1), *other = pool_get(&p, 1);
     text_add(&f->result, "{\"old\":1}");
     f->fate = FRAME_DROPPED;
@@ -101,7 +103,7 @@ static void a_used_frame_comes_back_without_its_past(void **state)
 static void idle_frames_stay_within_the_limit(void **state)
 {
     (void)state;
-    struct pool p = pool_make(40 * KIB);
+    struct pool p = pool_make(&no_cap, 40 * KIB);
     struct frame *f[4];
     for (size_t i = 0; i < N(f); i++)
         f[i] = pool_get(&p, 1);
@@ -115,20 +117,88 @@ static void idle_frames_stay_within_the_limit(void **state)
     pool_deinit(&p);
 }
 
+static void frames_that_were_not_needed_are_freed(void **state)
+{
+    (void)state;
+    struct memory m = {0};
+    struct pool p = pool_make(&m, MIB);
+    struct frame *f[16];
+    for (size_t i = 0; i < N(f); i++)
+        f[i] = pool_get(&p, 1);
+    for (size_t i = 0; i < N(f); i++)
+        pool_put(&p, f[i]);
+    assert_int_equal(pool_trim(&p), 0); /* all were in use a moment ago */
+    f[0] = pool_get(&p, 1);
+    f[1] = pool_get(&p, 1);
+    pool_put(&p, f[0]);
+    pool_put(&p, f[1]);
+    assert_int_equal(pool_trim(&p), 7 * 16 * KIB); /* half of the 14 that were not */
+    assert_int_equal(p.idle_bytes, 9 * 16 * KIB);
+    assert_int_equal(m.used_bytes, p.idle_bytes);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(pool_trim(&p) > 0);
+    assert_int_equal(m.used_bytes, 0);
+    assert_int_equal(pool_trim(&p), 0);
+    pool_deinit(&p);
+}
+
+static void all_pools_together_stay_below_the_cap(void **state)
+{
+    (void)state;
+    struct memory m = {.max_bytes = 100 * KIB};
+    struct pool p = pool_make(&m, MIB), other = pool_make(&m, MIB);
+    struct frame *f = pool_get(&p, 64 * KIB), *g = pool_get(&other, 32 * KIB);
+    assert_int_equal(m.used_bytes, 96 * KIB);
+    assert_null(pool_get(&p, 1));
+    assert_int_equal(frame_reserve(&other, g, 10, 33 * KIB), -1);
+    assert_int_equal(g->cap, 32 * KIB);
+    assert_int_equal(m.used_bytes, 96 * KIB);
+    pool_put(&p, f);
+    assert_null(pool_get(&other, 16 * KIB)); /* idle frames of another thread are not ours */
+    pool_trim(&p);
+    assert_true(pool_trim(&p) > 0);
+    struct frame *h = pool_get(&other, 16 * KIB);
+    assert_non_null(h);
+    pool_put(&other, h);
+    m.max_bytes = 70 * KIB;
+    assert_int_equal(frame_reserve(&other, g, 0, 64 * KIB), 0); /* at the cost of the idle one */
+    assert_int_equal(m.used_bytes, 64 * KIB);
+    pool_put(&other, g);
+    pool_deinit(&other);
+    pool_deinit(&p);
+    assert_int_equal(m.used_bytes, 0);
+}
+
+static void a_long_result_is_not_kept(void **state)
+{
+    (void)state;
+    struct pool p = pool_make(&no_cap, MIB);
+    struct frame *f = pool_get(&p, 1);
+    for (size_t i = 0; i < 17 * KIB; i++)
+        text_add_char(&f->result, 'x');
+    pool_put(&p, f);
+    assert_int_equal(f->result.cap, 0);
+    assert_ptr_equal(pool_get(&p, 1), f);
+    text_add(&f->result, "it grows again");
+    assert_false(f->result.cut);
+    pool_put(&p, f);
+    pool_deinit(&p);
+}
+
 static void growing_keeps_the_bytes_that_are_used(void **state)
 {
     (void)state;
-    struct pool p = pool_make(0);
+    struct pool p = pool_make(&no_cap, 0);
     struct frame *f = pool_get(&p, 1);
     for (size_t i = 0; i < 16 * KIB; i++)
         f->data[i] = (uint8_t)(i * 31);
-    assert_int_equal(frame_reserve(f, 16 * KIB, 16 * KIB), 0);
+    assert_int_equal(frame_reserve(&p, f, 16 * KIB, 16 * KIB), 0);
     assert_int_equal(f->cap, 16 * KIB);
-    assert_int_equal(frame_reserve(f, 16 * KIB, MIB + 1), 0);
+    assert_int_equal(frame_reserve(&p, f, 16 * KIB, MIB + 1), 0);
     assert_int_equal(f->cap, 2 * MIB);
     for (size_t i = 0; i < 16 * KIB; i++)
         assert_int_equal(f->data[i], (uint8_t)(i * 31));
-    assert_int_equal(frame_reserve(f, 0, 3 * MIB), 0);
+    assert_int_equal(frame_reserve(&p, f, 0, 3 * MIB), 0);
     assert_int_equal(f->cap, 4 * MIB);
     memset(f->data, 0xff, f->cap);
     pool_put(&p, f);
@@ -138,9 +208,9 @@ static void growing_keeps_the_bytes_that_are_used(void **state)
 static void a_grown_frame_goes_back_to_its_new_class(void **state)
 {
     (void)state;
-    struct pool p = pool_make(MIB);
+    struct pool p = pool_make(&no_cap, MIB);
     struct frame *f = pool_get(&p, 1);
-    assert_int_equal(frame_reserve(f, 0, 100 * KIB), 0);
+    assert_int_equal(frame_reserve(&p, f, 0, 100 * KIB), 0);
     pool_put(&p, f);
     assert_int_equal(p.idle_bytes, 128 * KIB);
     assert_ptr_equal(pool_get(&p, 128 * KIB), f);
@@ -152,7 +222,7 @@ static void a_grown_frame_goes_back_to_its_new_class(void **state)
 static void a_frame_without_a_buffer_is_not_used_again(void **state)
 {
     (void)state;
-    struct pool p = pool_make(MIB);
+    struct pool p = pool_make(&no_cap, MIB);
     struct frame *f = pool_get(&p, 1);
     free(f->data);
     f->data = NULL;
@@ -168,7 +238,7 @@ static void a_frame_without_a_buffer_is_not_used_again(void **state)
 static void putting_nothing_back_is_fine(void **state)
 {
     (void)state;
-    struct pool p = pool_make(MIB);
+    struct pool p = pool_make(&no_cap, MIB);
     pool_put(&p, NULL);
     assert_int_equal(p.idle_bytes, 0);
     pool_deinit(&p);
@@ -183,6 +253,9 @@ int main(void)
         cmocka_unit_test(a_frame_of_another_class_is_not_used),
         cmocka_unit_test(a_used_frame_comes_back_without_its_past),
         cmocka_unit_test(idle_frames_stay_within_the_limit),
+        cmocka_unit_test(frames_that_were_not_needed_are_freed),
+        cmocka_unit_test(all_pools_together_stay_below_the_cap),
+        cmocka_unit_test(a_long_result_is_not_kept),
         cmocka_unit_test(growing_keeps_the_bytes_that_are_used),
         cmocka_unit_test(a_grown_frame_goes_back_to_its_new_class),
         cmocka_unit_test(a_frame_without_a_buffer_is_not_used_again),
