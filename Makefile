@@ -106,7 +106,8 @@ $B/%.o: %.c $B/flags
 	$(call DONE,CC)
 
 # Pixels by the million: worth the compiler's vector code.
-$B/cli/raw.o: private CFLAGS += -O3
+VECTOR := -O3
+$B/cli/raw.o $B/server/pipelines/motion_cells.o: private CFLAGS += $(VECTOR)
 
 $B/libcommon.a: $(call objs,$(common))
 $B/libstreamd.a: $(call parts,$(streamd))
@@ -289,6 +290,7 @@ lint: pages $B/include/streamd/plugin.h
 	@tools/deps build lint
 	@clang-format --dry-run -Werror $(SOURCES)
 	@for p in $(PAGES); do mandoc -Tlint -Wwarning $$p || exit 1; done
+	@tools/vectorised server/pipelines/motion_cells.c $(CC) $(filter-out -MMD -MP,$(FLAGS)) $(CFLAGS) $(VECTOR)
 	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --suppressions-list=.cppcheck \
 	    --enable=warning,performance,portability -D_GNU_SOURCE -DVERSION='""' \
 	    -D'cJSON_ArrayForEach(e, a)=for (; e;)' -I. -I$B/include common server cli loadgen plugins

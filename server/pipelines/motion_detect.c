@@ -1,22 +1,16 @@
 #include "server/pipelines/motion_detect.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Brightness and flicker are fixed point with 8 binary places: with whole levels an average
- * that learns 1/256 a frame would never move. */
-#define ONE_LEVEL 256
+#include "server/pipelines/motion_cells.h"
 
-#define SETTLED_FRAMES        16 /* a plain mean until then, so people in the first frame fade */
-#define LEARN_SHIFT_STILL     4  /* 1/16 a frame: follows clouds and automatic exposure */
-#define LEARN_SHIFT_CHANGED   8  /* 1/256: who stands still is seen for some seconds */
-#define FLICKER_SHIFT_STILL   5
-#define FLICKER_SHIFT_CHANGED 10  /* far slower: something that passes is not flicker */
-#define VOTES_TO_CHANGE       4   /* of the 9 in a 3x3 patch: keeps a strip two cells wide */
-#define LIGHT_SHARE           0.6 /* more than this at once is not an object */
-#define GAP_CELLS             1   /* boxes this near are one thing: legs and trunk of a person */
-#define CANDIDATES_MAX        128 /* pieces before joining; the smallest give way */
+#define SETTLED_FRAMES 16  /* a plain mean until then, so people in the first frame fade */
+#define LIGHT_SHARE    0.6 /* more than this at once is not an object */
+#define GAP_CELLS      1   /* boxes this near are one thing: legs and trunk of a person */
+#define CANDIDATES_MAX 128 /* pieces before joining; the smallest give way */
 
 /* A connected piece, later a join of several. Bounds are inclusive. */
 struct piece {
@@ -29,9 +23,9 @@ struct motion_model {
     int w, h;
     size_t n_cells;
     unsigned n_seen;      /* counts up to SETTLED_FRAMES */
-    uint16_t *background; /* usual luma, in 1/256 levels */
-    uint16_t *flicker;    /* usual distance from it, in 1/256 levels */
-    uint8_t *contrast;    /* this frame: 0 unchanged, else 128 (just) to 255 (twice tolerance) */
+    uint16_t *background; /* usual luma */
+    uint16_t *flicker;    /* usual distance from it */
+    uint8_t *differs;     /* this frame: 1 or 0; with a border of zeros all around */
     uint8_t *changed;     /* after the vote; eaten while pieces are collected */
     uint32_t *stack;      /* of the flood fill: a cell enters at most once */
 };
@@ -46,10 +40,10 @@ struct motion_model *motion_model_new(unsigned w, unsigned h)
     m->n_cells = (size_t)w * h;
     m->background = calloc(m->n_cells, sizeof *m->background);
     m->flicker = calloc(m->n_cells, sizeof *m->flicker);
-    m->contrast = calloc(m->n_cells, sizeof *m->contrast);
+    m->differs = calloc(((size_t)w + 2) * ((size_t)h + 2), sizeof *m->differs);
     m->changed = calloc(m->n_cells, sizeof *m->changed);
     m->stack = calloc(m->n_cells, sizeof *m->stack);
-    if (m->background && m->flicker && m->contrast && m->changed && m->stack)
+    if (m->background && m->flicker && m->differs && m->changed && m->stack)
         return m;
     motion_model_free(m);
     return NULL;
@@ -61,7 +55,7 @@ void motion_model_free(struct motion_model *m)
         return;
     free(m->background);
     free(m->flicker);
-    free(m->contrast);
+    free(m->differs);
     free(m->changed);
     free(m->stack);
     free(m);
@@ -70,72 +64,49 @@ void motion_model_free(struct motion_model *m)
 static void start_over(struct motion_model *m, const uint8_t *grey)
 {
     for (size_t i = 0; i < m->n_cells; i++)
-        m->background[i] = (uint16_t)(grey[i] * ONE_LEVEL);
+        m->background[i] = (uint16_t)(grey[i] * MOTION_LEVEL);
     memset(m->flicker, 0, m->n_cells * sizeof *m->flicker);
     m->n_seen = 1;
 }
 
-static int distance(const struct motion_model *m, const uint8_t *grey, size_t i)
+/* Of row y in `differs`; -1 and h are the border. */
+static uint8_t *differs_row(const struct motion_model *m, int y)
 {
-    return abs(grey[i] * ONE_LEVEL - m->background[i]);
+    return m->differs + (size_t)(y + 1) * ((size_t)m->w + 2) + 1;
 }
 
 /* Marks the cells that differ from the usual; gives how many. */
-static size_t compare(struct motion_model *m, const uint8_t *grey, int threshold)
+static size_t compare(struct motion_model *m, const uint8_t *grey, uint16_t threshold)
 {
-    size_t n_changed = 0;
-    for (size_t i = 0; i < m->n_cells; i++) {
-        /* Flicker at most doubles the threshold, else a busy road would go blind. */
-        int slack = 2 * m->flicker[i];
-        int tolerance = threshold + (slack < threshold ? slack : threshold);
-        int d = distance(m, grey, i);
-        int contrast = d > 2 * tolerance ? 255 : d * 255 / (2 * tolerance);
-        m->contrast[i] = (uint8_t)(d > tolerance ? contrast : 0);
-        n_changed += d > tolerance;
-    }
-    return n_changed;
-}
-
-/* Moves *average towards value by 1/2^shift of the way, by a plain mean while young. */
-static void learn_one(uint16_t *average, int value, int shift, unsigned n_seen)
-{
-    int way = value - *average;
-    int step = n_seen < SETTLED_FRAMES ? way / (int)(n_seen + 1) : way / (1 << shift);
-    *average = (uint16_t)(*average + step);
-}
-
-static void learn(struct motion_model *m, const uint8_t *grey)
-{
-    for (size_t i = 0; i < m->n_cells; i++) {
-        bool changed = m->contrast[i];
-        learn_one(&m->flicker[i], distance(m, grey, i),
-                  changed ? FLICKER_SHIFT_CHANGED : FLICKER_SHIFT_STILL, m->n_seen);
-        learn_one(&m->background[i], grey[i] * ONE_LEVEL,
-                  changed ? LEARN_SHIFT_CHANGED : LEARN_SHIFT_STILL, m->n_seen);
-    }
-    if (m->n_seen < SETTLED_FRAMES)
-        m->n_seen++;
-}
-
-static unsigned count_votes(const struct motion_model *m, int x, int y)
-{
-    unsigned votes = 0;
-    for (int ny = y > 0 ? y - 1 : 0; ny <= y + 1 && ny < m->h; ny++)
-        for (int nx = x > 0 ? x - 1 : 0; nx <= x + 1 && nx < m->w; nx++)
-            votes += m->contrast[ny * m->w + nx] != 0;
-    return votes;
+    size_t n = 0, at = 0;
+    for (int y = 0; y < m->h; y++, at += (size_t)m->w)
+        n += motion_cells_compare(grey + at, m->background + at, m->flicker + at, threshold,
+                                  differs_row(m, y), m->w);
+    return n;
 }
 
 static size_t vote(struct motion_model *m)
 {
-    size_t n_changed = 0;
-    for (int y = 0; y < m->h; y++)
-        for (int x = 0; x < m->w; x++) {
-            bool on = count_votes(m, x, y) >= VOTES_TO_CHANGE;
-            m->changed[y * m->w + x] = on;
-            n_changed += on;
-        }
-    return n_changed;
+    size_t n = 0, at = 0;
+    for (int y = 0; y < m->h; y++, at += (size_t)m->w)
+        n += motion_cells_vote(differs_row(m, y - 1), differs_row(m, y), differs_row(m, y + 1),
+                               m->changed + at, m->w);
+    return n;
+}
+
+static void learn(struct motion_model *m, const uint8_t *grey)
+{
+    bool young = m->n_seen < SETTLED_FRAMES;
+    size_t at = 0;
+    for (int y = 0; y < m->h; y++, at += (size_t)m->w) {
+        if (young)
+            motion_cells_learn_young(grey + at, m->background + at, m->flicker + at, m->n_seen,
+                                     m->w);
+        else
+            motion_cells_learn(grey + at, differs_row(m, y), m->background + at, m->flicker + at,
+                               m->w);
+    }
+    m->n_seen += young;
 }
 
 static void stretch(struct piece *p, int x0, int y0, int x1, int y1)
@@ -160,7 +131,8 @@ static size_t push_neighbours(struct motion_model *m, int x, int y, size_t n_sta
 }
 
 /* Takes the piece that hangs together with cell `first`, which has changed. */
-static struct piece take_piece(struct motion_model *m, size_t first)
+static struct piece take_piece(struct motion_model *m, const uint8_t *grey, uint16_t threshold,
+                               size_t first)
 {
     struct piece p = {.x0 = m->w, .y0 = m->h, .x1 = -1, .y1 = -1};
     size_t n_stack = 1;
@@ -171,7 +143,8 @@ static struct piece take_piece(struct motion_model *m, size_t first)
         int x = (int)i % m->w, y = (int)i / m->w;
         stretch(&p, x, y, x, y);
         p.n_cells++;
-        p.weight += m->contrast[i] / 255.0;
+        p.weight +=
+            motion_cells_contrast(grey[i], m->background[i], m->flicker[i], threshold) / 255.0;
         n_stack = push_neighbours(m, x, y, n_stack);
     }
     return p;
@@ -193,13 +166,13 @@ static size_t keep(struct piece *pieces, size_t n, const struct piece *p)
     return n;
 }
 
-static size_t collect(struct motion_model *m, double min_cells, struct piece *pieces)
+static size_t collect(struct motion_model *m, const uint8_t *grey, uint16_t threshold,
+                      double min_cells, struct piece *pieces)
 {
     size_t n = 0;
-    for (size_t i = 0; i < m->n_cells; i++) {
-        if (!m->changed[i])
-            continue;
-        struct piece p = take_piece(m, i);
+    const uint8_t *end = m->changed + m->n_cells, *at = m->changed;
+    while ((at = memchr(at, 1, (size_t)(end - at)))) {
+        struct piece p = take_piece(m, grey, threshold, (size_t)(at - m->changed));
         if (p.n_cells >= min_cells)
             n = keep(pieces, n, &p);
     }
@@ -283,14 +256,17 @@ void motion_model_see(struct motion_model *m, const uint8_t *grey, const struct 
         return;
     }
     double n_cells = (double)m->n_cells;
-    seen->changed = (double)compare(m, grey, (int)(t->threshold * ONE_LEVEL)) / n_cells;
+    double levels = t->threshold * MOTION_LEVEL;
+    uint16_t threshold = (uint16_t)fmin(levels, MOTION_THRESHOLD_MAX);
+    seen->changed = (double)compare(m, grey, threshold) / n_cells;
     if (seen->changed > LIGHT_SHARE) {
         start_over(m, grey);
         return;
     }
-    learn(m, grey);
     seen->changed = (double)vote(m) / n_cells;
-    size_t n = join(pieces, collect(m, t->min_area * n_cells, pieces));
+    size_t n = collect(m, grey, threshold, t->min_area * n_cells, pieces);
+    learn(m, grey);
+    n = join(pieces, n);
     qsort(pieces, n, sizeof pieces[0], by_area);
     tell(pieces, n, seen);
 }
