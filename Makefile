@@ -16,6 +16,7 @@
 #   make bench-compare     streamload compare on real runs of like and unlike servers
 #   make bench-capture     what a camera costs streamctl; writes README's table
 #   make bench-pipelines   what each pipeline costs; writes README's table
+#   make bench-motion      motion beside decoding, with and without vector code
 #   make bench-split       how fast MJPEG streams are split, beside memcpy, memchr and memmem
 #   make format clean help
 
@@ -70,7 +71,7 @@ DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
 .PHONY: FORCE all programs units fuzzers plugins pages demo test check unit-check integration-check \
         test-vm test-onnx valgrind-check fuzz fuzz-run lint format install clean help
-.PHONY: bench bench-check bench-overload bench-loadgen bench-compare bench-capture bench-pipelines bench-split
+.PHONY: bench bench-check bench-overload bench-loadgen bench-compare bench-capture bench-pipelines bench-split bench-motion
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -153,6 +154,18 @@ YARDS := yard_epoll yard_lws yard_client
 $(YARDS:%=$B/bench/%): $B/bench/%: $B/tests/bench/%.o $B/tests/bench/yard.o $B/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed -lwebsockets -lcrypto
+	$(call DONE,LD)
+
+# motion twice in one program: as it is, and without vector code under other names.
+$B/bench/plain/%.o: server/pipelines/%.c tests/bench/motion_plain.h $B/flags
+	@mkdir -p $(@D)
+	@$(CC) $(FLAGS) $(CFLAGS) $(VECTOR) -fno-tree-vectorize -include tests/bench/motion_plain.h -c -o $@ $<
+	$(call DONE,CC)
+
+$B/bench/motion_bench: $B/tests/bench/motion_bench.o $B/bench/plain/motion_detect.o \
+                       $B/bench/plain/motion_cells.o $B/libstreamd.a $B/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_streamd)
 	$(call DONE,LD)
 
 # The decisions on a virtual clock: build/plain/sim --help
@@ -280,6 +293,9 @@ bench-pipelines: programs
 	@$(PYTHON) -B tests/bench/pipelines.py --build $B --into README.md
 
 bench-split: $B/bench/split_bench
+	@taskset -c 0 $<
+
+bench-motion: $B/bench/motion_bench
 	@taskset -c 0 $<
 
 bench-capture: programs $B/bench/capture_bench $B/tests/v4l2shim.so
