@@ -7,14 +7,14 @@
 
 struct picture *picture_new(const void *bytes, size_t n_bytes, uint64_t captured_us)
 {
-    struct picture *p = malloc(sizeof *p + PICTURE_HEADROOM + n_bytes);
+    struct picture *p = malloc(sizeof *p + n_bytes);
     if (!p)
         return NULL;
     *p = (struct picture){
         .captured_us = captured_us,
         .captured_wall_s = clock_wall_s(),
         .n_bytes = n_bytes,
-        .bytes = (uint8_t *)(p + 1) + PICTURE_HEADROOM,
+        .bytes = (uint8_t *)(p + 1),
     };
     if (bytes && n_bytes)
         memcpy(p->bytes, bytes, n_bytes);

@@ -1,9 +1,9 @@
 /* picture.h - one frame on its way from a source to the link.
  *
  * Most are JPEG and live on the heap. A camera's picture may instead lie in a buffer of
- * the driver, which gets it back when the picture is freed: so nothing is copied between
- * driver and socket, and who holds a picture for long keeps the camera waiting. A
- * picture that is not JPEG yet has raw.fourcc set and no bytes; encoder.h makes one of it.
+ * the driver, which gets it back when the picture is freed: so nothing is copied before it
+ * is sent or encoded, and who holds a picture for long keeps the camera waiting. A picture
+ * that is not JPEG yet has raw.fourcc set and no bytes; encoder.h makes one of it.
  *
  * Ownership: who has the pointer has the picture, and ends it with picture_free.
  * Threads: any one at a time; picture_free on the loop's thread.
@@ -13,10 +13,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Room in front of every picture, for what the link puts there (the WebSocket
- * header of libwebsockets, the 16-byte frame header), so nobody copies it. */
-#define PICTURE_HEADROOM 64
 
 #define RAW_PLANES_MAX 3
 
@@ -37,7 +33,7 @@ struct picture {
     unsigned halvings;      /* 1, 2: its sides are 1/2, 1/4 of what the source gives */
     struct raw raw;
     size_t n_bytes;
-    uint8_t *bytes; /* n_bytes of JPEG; PICTURE_HEADROOM writable bytes before it */
+    uint8_t *bytes;                     /* n_bytes of JPEG */
     void (*release)(struct picture *p); /* NULL: free() */
 };
 

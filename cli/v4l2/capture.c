@@ -22,9 +22,8 @@ struct buffer {
     uint32_t index;
     unsigned n_planes;
     struct mapping {
-        uint8_t *at; /* the memory; the page in front of it is ours when `headroom` */
+        uint8_t *at;
         size_t n_bytes;
-        size_t headroom;
     } plane[RAW_PLANES_MAX];
 };
 
@@ -44,7 +43,7 @@ static void unmap(const struct mapping *m, bool converts)
     if (converts)
         v4l2_munmap(m->at, m->n_bytes);
     else
-        munmap(m->at - m->headroom, m->headroom + m->n_bytes);
+        munmap(m->at, m->n_bytes);
 }
 
 static void free_buffers(struct capture_buffers *set, bool converts)
@@ -61,12 +60,12 @@ static void free_buffers(struct capture_buffers *set, bool converts)
 static void detach(struct mapping *m)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t all = (m->headroom + m->n_bytes + page - 1) / page * page;
+    size_t all = (m->n_bytes + page - 1) / page * page;
     uint8_t *copy = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (copy == MAP_FAILED)
         return; /* then the camera stays busy until the picture is freed */
-    memcpy(copy + m->headroom, m->at, m->n_bytes);
-    if (mremap(copy, all, all, MREMAP_MAYMOVE | MREMAP_FIXED, m->at - m->headroom) == MAP_FAILED)
+    memcpy(copy, m->at, m->n_bytes);
+    if (mremap(copy, all, all, MREMAP_MAYMOVE | MREMAP_FIXED, m->at) == MAP_FAILED)
         munmap(copy, all);
 }
 
@@ -77,32 +76,12 @@ static void detach_buffers(struct capture_buffers *set)
             detach(&set->buffer[i].plane[k]);
 }
 
-/* The driver's memory with a page of ours in front. */
-static bool map_with_headroom(struct mapping *m, int fd, off_t offset)
-{
-    m->headroom = (size_t)sysconf(_SC_PAGESIZE);
-    uint8_t *all = mmap(NULL, m->headroom + m->n_bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (all == MAP_FAILED)
-        return false;
-    void *at = mmap(all + m->headroom, m->n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-                    fd, offset);
-    if (at == MAP_FAILED) {
-        int why = errno;
-        munmap(all, m->headroom + m->n_bytes);
-        errno = why;
-        return false;
-    }
-    m->at = at;
-    return true;
-}
-
 static bool map(struct mapping *m, const struct device *d, size_t n_bytes, off_t offset)
 {
+    int prot = PROT_READ | PROT_WRITE;
+    void *at = d->converts ? v4l2_mmap(NULL, n_bytes, prot, MAP_SHARED, d->fd, offset)
+                           : mmap(NULL, n_bytes, prot, MAP_SHARED, d->fd, offset);
     m->n_bytes = n_bytes;
-    if (!d->converts)
-        return map_with_headroom(m, d->fd, offset);
-    void *at = v4l2_mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, d->fd, offset);
     m->at = at == MAP_FAILED ? NULL : at;
     return m->at != NULL;
 }
