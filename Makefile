@@ -17,6 +17,7 @@
 #   make bench-capture     what a camera costs streamctl; writes README's table
 #   make bench-pipelines   what each pipeline costs; writes README's table
 #   make bench-motion      motion beside decoding, with and without vector code
+#   make bench-passthrough what a frame costs streamctl that only passes it on
 #   make bench-split       how fast MJPEG streams are split, beside memcpy, memchr and memmem
 #   make format clean help
 
@@ -71,7 +72,8 @@ DONE      = @printf '  %-5s %s\n' '$1' '$@'
 
 .PHONY: FORCE all programs units fuzzers plugins pages demo test check unit-check integration-check \
         test-vm test-onnx valgrind-check fuzz fuzz-run lint format install clean help
-.PHONY: bench bench-check bench-overload bench-loadgen bench-compare bench-capture bench-pipelines bench-split bench-motion
+.PHONY: bench bench-check bench-overload bench-loadgen bench-compare bench-capture bench-pipelines \
+        bench-split bench-motion bench-passthrough
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -291,6 +293,10 @@ bench-compare: programs
 bench-pipelines: programs
 	@tools/deps bench
 	@$(PYTHON) -B tests/bench/pipelines.py --build $B --into README.md
+
+# About a minute; BESIDE=FILE: another streamctl, to compare with.
+bench-passthrough: programs
+	@$(PYTHON) -B tests/bench/passthrough.py --build $B $(BESIDE:%=--beside %)
 
 bench-split: $B/bench/split_bench
 	@taskset -c 0 $<
