@@ -290,7 +290,8 @@ bench-loadgen: programs
 bench-compare: programs
 	@$(PYTHON) -B tests/bench/compare.py --build $B
 
-bench-pipelines: programs
+# About 9 minutes, on an otherwise idle machine.
+bench-pipelines: programs plugins
 	@tools/deps bench
 	@$(PYTHON) -B tests/bench/pipelines.py --build $B --into README.md
 

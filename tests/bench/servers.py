@@ -28,7 +28,7 @@ def clean_env():
 
 
 class Server:
-    """A process group on `core`; its ports in .ports, its log in .log()."""
+    """A session of processes on `core`; its ports in .ports, its log in .log()."""
 
     def __init__(self, command, core, stdout=subprocess.DEVNULL):
         self._log = tempfile.TemporaryFile("w+")
@@ -70,7 +70,7 @@ class Server:
                 fields = stat.read_text().rpartition(")")[2].split()
             except OSError:
                 continue  # it ended meanwhile
-            if int(fields[2]) == self.process.pid:  # the process group
+            if int(fields[3]) == self.process.pid:  # the session: workers have groups of their own
                 ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
@@ -85,8 +85,8 @@ class Server:
 
 
 class Streamd(Server):
-    def __init__(self, binary, core, workers, pipelines, policy):
-        options = [f"--pipeline={p}" for p in pipelines]
+    def __init__(self, binary, core, workers, pipelines, policy, *more):
+        options = [*more, *(f"--pipeline={p}" for p in pipelines)]
         options += [f"--policy={policy}", f"--workers={workers}", "--recommended-sessions=1000"]
         super().__init__(
             [binary, "--listen=127.0.0.1:0", "--log-format=json", *options], core

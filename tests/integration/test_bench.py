@@ -11,6 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 import check  # noqa: E402
 import load  # noqa: E402
 import overload  # noqa: E402
+import pipelines  # noqa: E402
 import plot  # noqa: E402
 import servers  # noqa: E402
 import table  # noqa: E402
@@ -165,3 +166,40 @@ def test_a_scenario_without_figures_fails():
 def test_figures_are_read_as_they_were_written():
     figures = {"frames": check.Figures(100, 1000), "split_plain": check.Figures(7, 7)}
     assert check.read(check.write("cc 1, -O2", figures)) == ("cc 1, -O2", figures)
+
+
+@pytest.mark.parametrize("guess", [0.1, 1, 40, 5000])
+@pytest.mark.parametrize("limit", [0, 1, 2, 7, 44, 1000, 2000])
+def test_the_search_for_sessions_ends_at_the_largest_number_that_is_kept(limit, guess):
+    numbers = pipelines.levels(1000)
+    tried = []
+
+    def is_kept(n):
+        tried.append(n)
+        return n <= limit
+
+    assert pipelines.most(numbers, guess, is_kept) == max([0, *(n for n in numbers if n <= limit)])
+    assert len(tried) == len(set(tried)) <= 14
+
+
+def test_the_numbers_of_sessions_that_are_tried_are_at_most_10_percent_apart():
+    numbers = pipelines.levels(1000)
+    assert numbers[:12] == list(range(1, 13)) and numbers[-1] == 1000
+    assert all(b - a <= max(1, a / 10) for a, b in zip(numbers, numbers[1:]))
+
+
+@pytest.mark.parametrize(
+    "answered, p99_ms, kept",
+    [(200, 36.9, True), (198, 36.9, True), (197, 36.9, False), (200, 37, False), (0, None, False)],
+)
+def test_sessions_are_kept_below_37_ms_and_with_1_percent_not_answered(answered, p99_ms, kept):
+    latency = {} if p99_ms is None else {"p99_ms": p99_ms}
+    assert pipelines.keeps({"due": 200, "answered": answered, "latency": latency}) == kept
+
+
+def test_a_row_tells_the_medians_of_its_rounds():
+    rounds = [(0.5, 4, 4.5), (0.25, 4.5, 4.75), (0.75, 5, 5.75)]
+    row = pipelines.row("face", "640x480", rounds, 5)
+    assert row == ("face", "640x480", "0.50 ms", "4.50 ms", "4.75 ms", "5")
+    assert pipelines.row("null", "640x480", [(0, 0, 0)], 1000)[-1] == "1000 or more"
+
