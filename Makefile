@@ -87,11 +87,15 @@ $B/include/streamd/plugin.h: server/plugin/streamd_plugin.h
 	@mkdir -p $(@D)
 	@cp $< $@
 
-$B/plugins/%.so: plugins/%.c $B/include/streamd/plugin.h
+define link_plugin
 	@mkdir -p $(@D)
 	@$(CC) $(filter-out -I. -MMD -MP,$(FLAGS)) -I$B/include $(CFLAGS) $(LDFLAGS) -shared -fPIC \
 	    -fvisibility=hidden -o $@ $< $(LIBS_$*)
 	$(call DONE,LD)
+endef
+
+$B/plugins/%.so: plugins/%.c $B/include/streamd/plugin.h
+	$(link_plugin)
 
 $B/plugins/onnx.so: $(wildcard plugins/onnx_*.h)
 
@@ -169,6 +173,15 @@ $B/bench/motion_bench: $B/tests/bench/motion_bench.o $B/bench/plain/motion_detec
 	@mkdir -p $(@D)
 	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_streamd)
 	$(call DONE,LD)
+
+# The same work in a process of its own and as a plugin, for bench-pipelines.
+$B/bench/size_worker: server/pipelines/examples/worker.c
+	@mkdir -p $(@D)
+	@$(CC) $(filter-out -MMD -MP,$(FLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $<
+	$(call DONE,LD)
+
+$B/bench/%.so: tests/bench/%.c $B/include/streamd/plugin.h
+	$(link_plugin)
 
 # The decisions on a virtual clock: build/plain/sim --help
 $B/sim: $B/tests/sim/sim_main.o $B/libsim.a $B/libstreamd.a $B/libstreamctl.a $B/libstreamload.a $B/libcommon.a
@@ -291,7 +304,7 @@ bench-compare: programs
 	@$(PYTHON) -B tests/bench/compare.py --build $B
 
 # About 9 minutes, on an otherwise idle machine.
-bench-pipelines: programs plugins
+bench-pipelines: programs plugins $B/bench/size_worker $B/bench/size_plugin.so
 	@tools/deps bench
 	@$(PYTHON) -B tests/bench/pipelines.py --build $B --into README.md
 

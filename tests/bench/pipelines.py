@@ -13,6 +13,9 @@ what streamload is late by counts as well. A number keeps that if two of three r
 least 200 frames; one that does not while others use more than 5 % of the cores is made again, three
 times at most. The numbers tried are 10 % apart.
 
+Process: the worker of server/pipelines/examples/worker.c beside size_plugin.c, the same in process, on one
+core, in turns like the times.
+
 --quick: one round and one run, to see that it works.
 """
 
@@ -43,6 +46,8 @@ BUDGET_MS, DROPS_MAX = 37, 0.01
 RUNS, RUN_S, RUN_FRAMES = 3, 2, 200
 FOREIGN_MAX, AGAIN_MAX = 0.05, 3
 SESSIONS_MAX = 1000
+WORKER, PLUGIN = "size-worker", "size-plugin"  # the same work
+PROCESS_SIZE, PROCESS_MAX_MS = "640x480", 0.1
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "server" / "pipelines" / "examples"
 WANTED = ("inspect", "motion", "face", "apriltag", "zbar", "worker")
 
@@ -51,6 +56,8 @@ def specs(build):
     """What is not there under its own name: {name: specification}."""
     return {
         "worker": f"exec:workers=2,python3 {EXAMPLES / 'worker.py'}",
+        WORKER: f"exec:{build.resolve() / 'bench' / 'size_worker'}",
+        PLUGIN: f"plugin:{build.resolve() / 'bench' / 'size_plugin.so'}",
         **{f.stem: f"plugin:{f.resolve()}" for f in (build / "plugins").glob("zbar.so")},
     }
 
@@ -185,8 +192,9 @@ def most(numbers, guess, is_kept):
 
 
 def measure_times(bench, names, rounds):
-    """{(name, size): [medians of PARTS]}, an item a round."""
+    """{(name, size): [medians of PARTS]}, an item a round; and of the same work in two ways."""
     cells = [(n, s) for n in names for s in SIZES]
+    cells += [(WORKER, PROCESS_SIZE), (PLUGIN, PROCESS_SIZE)]
     seen = {cell: [] for cell in cells}
     os.sched_setaffinity(0, {CAMERA_CORE})
     with bench.start(SERVER_CORE, 1, "--budget=off") as server:
@@ -217,6 +225,17 @@ def middle(rows):
 def row(name, size, rounds, sessions):
     more = " or more" if sessions == SESSIONS_MAX else ""
     return (name, size, *(f"{ms:.2f} ms" for ms in middle(rounds)), f"{sessions}{more}")
+
+
+def process_text(worker_rounds, plugin_rounds):
+    pairs = [(a[-1], b[-1]) for a, b in zip(worker_rounds, plugin_rounds)]
+    a, b, more_ms = middle((a, b, a - b) for a, b in pairs)
+    mark = "" if more_ms <= PROCESS_MAX_MS else table.SHORT
+    return (
+        f"A worker process (`worker.c`, which tells the size of a JPEG of {SIZES[PROCESS_SIZE] // 1000}"
+        f" KB) costs {more_ms:.3f} ms a frame more than the same as a plugin in process: {a:.3f} ms :"
+        f" {b:.3f} ms, median of {len(pairs)} rounds; it must be at most {PROCESS_MAX_MS} ms{mark}.\n"
+    )
 
 
 HEAD = ("pipeline", "picture", "decode", "inference", "both", f"sessions of {FPS} fps")
@@ -254,7 +273,8 @@ def main():
         times = measure_times(bench, names, 1 if args.quick else args.rounds)
         sessions = measure_sessions(bench, names, times)
     rows = [row(*cell, times[cell], n) for cell, n in sessions.items()]
-    text = "\n".join([table.grid(HEAD, rows), f"{LEGEND} {machine_text(bench.foreign)}"])
+    process = process_text(times[WORKER, PROCESS_SIZE], times[PLUGIN, PROCESS_SIZE])
+    text = "\n".join([table.grid(HEAD, rows), f"{LEGEND} {machine_text(bench.foreign)}", process])
     print(text)
     if args.into:
         put_into(args.into, text)

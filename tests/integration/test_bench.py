@@ -203,3 +203,8 @@ def test_a_row_tells_the_medians_of_its_rounds():
     assert row == ("face", "640x480", "0.50 ms", "4.50 ms", "4.75 ms", "5")
     assert pipelines.row("null", "640x480", [(0, 0, 0)], 1000)[-1] == "1000 or more"
 
+
+@pytest.mark.parametrize("more_ms, is_short", [(0.1, False), (0.11, True)])
+def test_a_process_that_costs_too_much_is_marked(more_ms, is_short):
+    text = pipelines.process_text([(0, 1, more_ms)] * 5, [(0, 0, 0)] * 5)
+    assert (table.SHORT in text) == is_short
