@@ -274,10 +274,9 @@ bench-check: $B/bench/check_scenarios
 	@$(PYTHON) -B tests/bench/check.py --program $< --flags='$(strip $(CFLAGS) $(SANF))' \
 	    $(if $(RECORD),--record)
 
-# What a frame costs streamd beside bare servers: about 15 minutes, on an otherwise idle machine.
+# What a frame costs streamd beside bare servers: about 17 minutes, on an otherwise idle machine.
 # BENCH="latency memory" measures those, BENCH=list lists them all; INTO=README.md writes there.
-bench: programs $(YARDS:%=$B/bench/%) $B/bench/capture_bench $B/bench/split_bench \
-       $B/tests/v4l2shim.so
+bench: programs $(YARDS:%=$B/bench/%)
 	@tools/deps build bench
 	@mkdir -p build/bench
 	@$(PYTHON) -B tests/bench/io_bench.py --build $B --out build/bench.json \

@@ -28,7 +28,6 @@ import servers
 import table
 from yards import BOTH_CORES, Yard, median, p99_median, ratio, rotated
 
-HERE = pathlib.Path(__file__).parent
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 FRAME_BYTES, FPS = 46000, 30
 SIZES = (8000, 46000, 200000)
@@ -37,7 +36,9 @@ BUDGET_US = 37000
 SLIP_MAX_US = 5000  # at p99: above it the client itself was late
 SESSIONS_MAX, SESSIONS_STEP = 4000, 100
 IDLE_SESSIONS = 2000
-INLINE, WORKER, LIBRARY, FLOOR = "streamd", "streamd, one worker", "bare lws", "bare epoll"
+INLINE, WORKER = "streamd", "streamd, one worker"
+DECIDES, TWO_THREADS = "streamd, as it decides", "streamd, two I/O threads"
+LIBRARY, FLOOR = "bare lws", "bare epoll"
 NODE = "Node ws, bufferutil"  # the faster of the two
 
 
@@ -117,7 +118,7 @@ def io_closed_text(result):
 
 
 def io_cpu(bench):
-    names = bench.yard.among(LIBRARY, INLINE, WORKER, FLOOR)
+    names = [LIBRARY, INLINE, WORKER, FLOOR]
     return {str(n): bench.cpu_at(names, n) for n in LEVELS}
 
 
@@ -187,7 +188,7 @@ def memory_text(result):
 
 def latency(bench):
     """All of them run at once on that core, and cameras turn from one to the other."""
-    names = bench.yard.among(INLINE, WORKER, LIBRARY, FLOOR)
+    names = [INLINE, WORKER, LIBRARY, FLOOR]
     seen = {name: [] for name in names}
     for k in range(bench.rounds):
         print(f"latency: round {k + 1} of {bench.rounds}", file=sys.stderr, flush=True)
@@ -215,13 +216,13 @@ def latency_text(result):
 
 
 def handover(bench):
-    return {"closed": told(closed(bench, [INLINE, WORKER], FRAME_BYTES), INLINE),
-            "1000": bench.cpu_at([INLINE, WORKER], 1000)}
+    names = [INLINE, WORKER, DECIDES]
+    return {"closed": told(closed(bench, names, FRAME_BYTES), INLINE),
+            "1000": bench.cpu_at(names, 1000)}
 
 
 def io_threads(bench):
-    names = bench.yard.among("streamd, 1 I/O thread", "streamd, 2 I/O threads")
-    return bench.cpu_at(names, 1000, core=BOTH_CORES) if names else None
+    return bench.cpu_at([INLINE, TWO_THREADS], 1000, core=BOTH_CORES)
 
 
 def cpu_text(what, result):
@@ -237,8 +238,6 @@ def handover_text(result):
 
 
 def io_threads_text(result):
-    if not result:
-        return "This streamd has no --io-threads.\n"
     return cpu_text(f"I/O threads on two cores, one of which the client is on, 1000 sessions of "
                     f"{FPS} fps", result)
 
@@ -290,7 +289,7 @@ GOALS = [
          lambda r, who: max(r[str(n)][who]["ratio"] for n in LEVELS[1:]), two_digits,
          lambda v: v <= 1.15, of_bare=False),
     Goal("io-threads", "CPU a frame with two I/O threads beside one", "1.1 or less",
-         lambda r, _: r["streamd, 2 I/O threads"]["ratio"], two_digits, lambda v: v <= 1.1,
+         lambda r, _: r[TWO_THREADS]["ratio"], two_digits, lambda v: v <= 1.1,
          of_bare=False),
     Goal("memory", f"memory of an idle session beyond {LIBRARY}", "8 KiB or less",
          lambda r, who: (r[who]["bytes"] - r[LIBRARY]["bytes"]) / 1024, "{:.1f} KiB".format,
@@ -341,14 +340,14 @@ MEASURED = {  # here; name: (what it is, measure, tell)
     "io-threads": ("one I/O thread beside two", io_threads, io_threads_text),
 }
 GROUPS = {"io": ["io-closed", "io-cpu", "io-sessions", "memory", "latency"]}
-BY_NAME = {  # programs of their own, which take minutes each
-    "pipelines": ("what each pipeline costs", "{run}/pipelines.py --build {build} {into}"),
-    "capture": ("what a camera costs streamctl", "{run}/capture.py --build {build} {into}"),
-    "split": ("how fast MJPEG streams are split", "taskset -c 0 {build}/bench/split_bench"),
-    "loadgen": ("how many cameras streamload plays",
-                "{run}/loadgen.py --build {build} --out {scratch}/loadgen.json {into}"),
-    "overload": ("when there is too much",
-                 "{run}/overload.py --streamd {build}/streamd --out {scratch}/overload.json"),
+BY_NAME = {  # benches of their own, `make bench-NAME`, most of which take minutes
+    "pipelines": "what each pipeline costs",
+    "capture": "what a camera costs streamctl",
+    "passthrough": "what passing a frame on costs it",
+    "split": "how fast MJPEG streams are split",
+    "motion": "what vector code gives motion",
+    "loadgen": "how many cameras streamload plays",
+    "overload": "when there is too much",
 }
 
 
@@ -357,8 +356,8 @@ def list_sections():
         print(f"  {name:12} {what}")
     for name, members in GROUPS.items():
         print(f"  {name:12} {', '.join(members)}")
-    for name, (what, _) in BY_NAME.items():
-        print(f"  {name:12} {what}; only by name")
+    for name, what in BY_NAME.items():
+        print(f"  {name:12} {what}; only by name: make bench-{name}")
 
 
 def chosen(asked):
@@ -367,13 +366,6 @@ def chosen(asked):
     if unknown:
         sys.exit(f"no such section: {', '.join(unknown)}; `list` lists them")
     return names
-
-
-def run_by_name(name, args):
-    command = BY_NAME[name][1].format(
-        run=f"{sys.executable} -B {HERE}", build=args.build, scratch=args.out.parent / "bench",
-        into=f"--into {args.into}" if args.into else "")
-    subprocess.run(command.split(), check=True)
 
 
 class Machine:
@@ -428,11 +420,15 @@ def main():
     if args.sections == ["list"]:
         list_sections()
         return
+    if args.into and args.sections:
+        parser.error("--into is for all that are measured here: no SECTION beside it")
+    if os.cpu_count() < 2:
+        sys.exit("bench needs two cores")
     names = chosen(args.sections)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for name in (n for n in names if n in BY_NAME):
-        run_by_name(name, args)
+        subprocess.run(["make", "--no-print-directory", f"bench-{name}"], check=True)
     here = [n for n in names if n in MEASURED]
     if not here:
         return

@@ -45,23 +45,21 @@ class Yard:
         self.build = build
         self.missing = {}
         self.start = {
-            "streamd": lambda core: self.streamd(core, "--workers=0"),
-            "streamd, one worker": lambda core: self.streamd(core, "--workers=1"),
+            "streamd": self.streamd("--workers=0", "--io-threads=1"),
+            "streamd, one worker": self.streamd("--workers=1", "--io-threads=1",
+                                                "--inline-below=0"),
+            "streamd, as it decides": self.streamd("--workers=1", "--io-threads=1"),
+            "streamd, two I/O threads": self.streamd("--workers=0", "--io-threads=2"),
             "bare lws": lambda core: Told([build / "bench" / "yard_lws"], core),
             "bare epoll": lambda core: Told([build / "bench" / "yard_epoll"], core),
         }
-        if "--io-threads" in subprocess.run([build / "streamd", "--help"], capture_output=True,
-                                            text=True, check=True).stdout:
-            self.start["streamd, 1 I/O thread"] = lambda core: self.streamd(
-                core, "--workers=0", "--io-threads=1")
-            self.start["streamd, 2 I/O threads"] = lambda core: self.streamd(
-                core, "--workers=0", "--io-threads=2")
         self._add_node(scratch)
         self._add_fastapi()
 
-    def streamd(self, core, *options):
-        return Told([self.build / "streamd", "--listen=127.0.0.1:0", "--log-format=json",
-                     "--recommended-sessions=100000", *options], core)
+    def streamd(self, *options):
+        command = [self.build / "streamd", "--listen=127.0.0.1:0", "--log-format=json",
+                   "--recommended-sessions=100000", *options]
+        return lambda core: Told(command, core)
 
     def _add_node(self, scratch):
         """As it comes, and with the addon that ws recommends: it unmasks in C."""
