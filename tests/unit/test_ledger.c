@@ -9,8 +9,12 @@
 static const struct ledger some = {
     .received = 100,
     .answered = 80,
-    .dropped =
-        {[DROP_REPLACED] = 5, [DROP_LATE] = 4, [DROP_BUSY] = 2, [DROP_RATE] = 1, [DROP_CLOSED] = 3},
+    .dropped = {[DROP_REPLACED] = 5,
+                [DROP_LATE] = 3,
+                [DROP_BUSY] = 2,
+                [DROP_RATE] = 1,
+                [DROP_CLOSED] = 3,
+                [DROP_MEMORY] = 1},
     .failed = 1,
     .rejected = 7,
 };
