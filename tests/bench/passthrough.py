@@ -4,9 +4,10 @@
 
 Pictures come over HTTP as a camera sends them (multipart, with lengths), through a pipe and from a
 file; they go to streamd's null pipeline and are answered. What is told is the CPU time, user and
-system, of the whole streamctl process a frame: that of a run of many frames less that of one of few, so that
-its start is not in it. With --beside another streamctl takes turns with it. streamctl has a core
-to itself; camera and server share the other. All are medians; the ratios are of neighbours in time.
+system, of the whole streamctl process a frame: that of a run of many frames less that of one of few,
+so that its start is not in it. With --beside another streamctl takes turns with it. streamctl has a
+core to itself; camera and server share the other. All are medians; the ratios are of neighbours in
+time.
 """
 
 import argparse
