@@ -144,7 +144,8 @@ static int parse_param(const char *spec, const char *pair, size_t n, struct pipe
         return parse_number(spec, &every, equals + 1, n - key_len - 1, p, e);
     if (!equals || key_len >= 64)
         return refuse(e, spec, kind, "'%.*s' is not key=value", (int)(n < 60 ? n : 60), pair);
-    if (kind->text && strlen(kind->text) == key_len && memcmp(kind->text, pair, key_len) == 0)
+    if (kind->text && !kind->text_is_rest && strlen(kind->text) == key_len &&
+        memcmp(kind->text, pair, key_len) == 0)
         return set_text(p, equals + 1, n - key_len - 1, e);
     const struct pipeline_param *param = find_param(kind, pair, key_len);
     if (!param)
@@ -152,18 +153,18 @@ static int parse_param(const char *spec, const char *pair, size_t n, struct pipe
     return parse_number(spec, param, equals + 1, n - key_len - 1, p, e);
 }
 
-/* Behind the last key that is known begins the rest. */
-static bool begins_rest(const struct pipeline_kind *kind, const char *at)
+/* Behind the last key that is known begins the rest; the text of a chain is there already. */
+static bool begins_rest(const struct pipeline *p, const char *at)
 {
     size_t n = strcspn(at, "=, ");
     bool is_every = n == strlen(every.name) && memcmp(at, every.name, n) == 0 && at[n] == '=';
-    return kind->text_is_rest && !is_every && !find_param(kind, at, n);
+    return p->kind->text_is_rest && !p->text && !is_every && !find_param(p->kind, at, n);
 }
 
 static int parse_params(const char *spec, const char *params, struct pipeline *p, struct err *e)
 {
     for (;;) {
-        if (begins_rest(p->kind, params))
+        if (begins_rest(p, params))
             return set_text(p, params, strlen(params), e);
         size_t n = strcspn(params, ",");
         int rc = parse_param(spec, params, n, p, e);

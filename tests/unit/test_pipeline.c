@@ -49,6 +49,8 @@ static void refuses_what_it_does_not_understand(void **state)
         {"slow=delay:first_ms=60001", "first_ms: ", "first_ms (0 to 60000)"},
         {"slow=delay:slow_ms=x", "slow_ms: 'x' is not a number", "slow_ms (0 to 60000)"},
         {"none=null:ms=1", "unknown key 'ms'", "null takes no parameters"},
+        {"all=null+inspect:motion", "'motion' is not key=value", "chain takes parts"},
+        {"all=null+inspect:parts=motion", "unknown key 'parts'", "chain takes parts"},
     };
     for (size_t i = 0; i < N(rows); i++) {
         struct pipeline_set set;
