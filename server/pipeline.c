@@ -44,6 +44,14 @@ static bool is_control(char c)
     return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
+/* The sentence goes to a terminal or a log, and may repeat anything that was given. */
+static void make_printable(char *sentence)
+{
+    for (; *sentence; sentence++)
+        if (is_control(*sentence))
+            *sentence = '?';
+}
+
 /* "pipeline 'SPEC': what is wrong; what is known". kind is NULL until it is known. */
 __attribute__((format(printf, 4, 5))) static int refuse(struct err *e, const char *spec,
                                                         const struct pipeline_kind *kind,
@@ -61,9 +69,7 @@ __attribute__((format(printf, 4, 5))) static int refuse(struct err *e, const cha
         add_known_params(&t, kind);
     else
         add_known_kinds(&t);
-    for (size_t i = 0; i < t.len; i++)
-        if (is_control(sentence[i])) /* the sentence goes to a terminal or a log */
-            sentence[i] = '?';
+    make_printable(sentence);
     return err_set(e, EXIT_USAGE, "%s", text_str(&t));
 }
 
@@ -228,7 +234,10 @@ static int open_pipeline(struct pipeline *p, struct err *e)
 {
     if (!p->text && p->kind->text_default)
         p->text = strdup(p->kind->text_default);
-    return p->kind->open ? p->kind->open(p, e) : 0;
+    int rc = p->kind->open ? p->kind->open(p, e) : 0;
+    if (rc < 0 && e)
+        make_printable(e->text);
+    return rc;
 }
 
 /* Under its own name, as far as it works without being told anything. */

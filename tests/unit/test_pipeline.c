@@ -49,6 +49,7 @@ static void refuses_what_it_does_not_understand(void **state)
         {"slow=delay:first_ms=60001", "first_ms: ", "first_ms (0 to 60000)"},
         {"slow=delay:slow_ms=x", "slow_ms: 'x' is not a number", "slow_ms (0 to 60000)"},
         {"none=null:ms=1", "unknown key 'ms'", "null takes no parameters"},
+        {"all=null+a\nb\x1b[1m", "no pipeline 'a?b?[1m'", ""},
         {"all=null+inspect:motion", "'motion' is not key=value", "chain takes parts"},
         {"all=null+inspect:parts=motion", "unknown key 'parts'", "chain takes parts"},
     };
@@ -57,7 +58,7 @@ static void refuses_what_it_does_not_understand(void **state)
         struct err e = {.text = ""};
         int rc = pipeline_set_init(&set, &rows[i].spec, 1, &e);
         if (rc != -EXIT_USAGE || !strstr(e.text, rows[i].says) ||
-            !strstr(e.text, rows[i].and_knows) || strpbrk(e.text, "\n\x7f"))
+            !strstr(e.text, rows[i].and_knows) || strpbrk(e.text, "\n\x1b\x7f"))
             fail_msg("'%s' gave %d: %s", rows[i].spec, rc, e.text);
         pipeline_set_deinit(&set);
     }
