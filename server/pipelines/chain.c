@@ -49,11 +49,12 @@ static int open_parts(struct pipeline *p, struct err *e)
     if (!c)
         return err_set(e, EXIT_FAILED, "out of memory");
     p->instance = c;
-    for (const char *at = p->text; rc == 0 && *at;) {
-        size_t n = strcspn(at, "+");
-        rc = add_part(c, p, at, n, e);
-        at += n + (at[n] == '+');
-    }
+    const char *at = p->text, *name;
+    do {
+        name = at;
+        at += strcspn(name, "+");
+        rc = add_part(c, p, name, (size_t)(at - name), e);
+    } while (rc == 0 && *at++);
     return rc;
 }
 

@@ -50,6 +50,7 @@ static void refuses_what_it_does_not_understand(void **state)
         {"slow=delay:slow_ms=x", "slow_ms: 'x' is not a number", "slow_ms (0 to 60000)"},
         {"none=null:ms=1", "unknown key 'ms'", "null takes no parameters"},
         {"all=null+a\nb\x1b[1m", "no pipeline 'a?b?[1m'", ""},
+        {"all=null+inspect+", "no pipeline ''", "parts come before the whole"},
         {"all=null+inspect:motion", "'motion' is not key=value", "chain takes parts"},
         {"all=null+inspect:parts=motion", "unknown key 'parts'", "chain takes parts"},
     };
