@@ -179,6 +179,15 @@ def test_what_is_no_frame_ends_the_worker(sizer):
     assert "this is not a frame" in stderr
 
 
+def test_a_length_that_no_frame_has_gets_no_memory(tmp_path, start):
+    worker = start(*compiled(tmp_path))  # the others take memory as the bytes come
+    worker.line()
+    worker.send(header(0, (256 << 20) + 1, WIDTH, HEIGHT))
+    status, stderr = worker.end()
+    assert status != 0
+    assert "this is not a frame" in stderr
+
+
 def test_the_worker_of_the_page_is_the_example():
     assert page_block() == (EXAMPLES / "worker.py").read_text()
 

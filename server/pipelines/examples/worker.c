@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define HEADER_BYTES 32
+#define JPEG_MAX     ((size_t)256 << 20) /* bytes; streamd sends no more */
 
 /* Little-endian, whatever this machine is. */
 static uint64_t number(const unsigned char *at, unsigned n_bytes)
@@ -36,10 +37,10 @@ int main(void)
     fflush(stdout);
     while (fread(header, sizeof header, 1, stdin) == 1) { /* fread waits for all of it */
         size_t n_bytes = (size_t)number(header + 4, 4);
-        unsigned char *jpeg = malloc(n_bytes + 1); /* + 1: malloc(0) may be NULL */
-        if (!jpeg || memcmp(header, "SPW1", 4) != 0) {
-            fputs(jpeg ? "this is not a frame\n" : "out of memory\n", stderr);
-            free(jpeg);
+        int is_frame = memcmp(header, "SPW1", 4) == 0 && n_bytes <= JPEG_MAX;
+        unsigned char *jpeg = is_frame ? malloc(n_bytes + 1) : NULL; /* + 1: of 0 it may be NULL */
+        if (!jpeg) {
+            fputs(is_frame ? "out of memory\n" : "this is not a frame\n", stderr);
             return 1;
         }
         if (fread(jpeg, 1, n_bytes, stdin) == n_bytes)
