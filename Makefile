@@ -255,7 +255,7 @@ valgrind-check: programs
 	@tools/deps lint
 	@BUILD=$(abspath $B) tools/valgrind-session
 
-fuzzers: $(FUZZERS)
+fuzzers: $(FUZZERS) $(PLUGIN_SO)
 
 # FUZZ_SECONDS=N for each target; what is found lands in build/findings/.
 FUZZ_SECONDS ?= 20
