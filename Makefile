@@ -139,6 +139,10 @@ $B/tests/%: $B/tests/unit/%.o $B/libsim.a $B/libstreamd.a $B/libstreamctl.a $B/l
 	@$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_all)
 	$(call DONE,LD)
 
+# It has a plugin in it.
+$B/tests/fuzz/fuzz_onnx_config.o: $B/include/streamd/plugin.h
+$B/tests/fuzz/fuzz_onnx_config.o: private FLAGS += -I$B/include
+
 $B/fuzz/%: $B/tests/fuzz/%.o $B/libstreamd.a $B/libstreamctl.a $B/libstreamload.a $B/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_all)

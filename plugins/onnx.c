@@ -638,7 +638,8 @@ static int open_model(struct detector *d)
     return load_library(d) && load_model(d) && look_at_input(d) && look_at_outputs(d) && warm_up(d);
 }
 
-static void *open_detector(const struct sp_host *host, const char *config)
+/* As it is before it is configured. */
+static struct detector *new_detector(const struct sp_host *host)
 {
     struct detector *d = calloc(1, sizeof *d);
     if (!d)
@@ -649,6 +650,14 @@ static void *open_detector(const struct sp_host *host, const char *config)
     d->n_threads = 1;
     for (int i = 0; i < 3; i++)
         d->scale[i] = 1.0 / 255;
+    return d;
+}
+
+static void *open_detector(const struct sp_host *host, const char *config)
+{
+    struct detector *d = new_detector(host);
+    if (!d)
+        return NULL;
     if (configure(d, config) && read_labels(d) && open_model(d)) {
         say_what_it_is(d);
         return d;
