@@ -17,26 +17,36 @@
 #include "cli/source.h"
 #include "cli/stream.h"
 
+static int run_source(const struct settings *set, enum command command, const char *source,
+                      const char *url, struct err *e)
+{
+    if (command == COMMAND_SNAP)
+        return snap_run(set, source, url, e);
+    url = url ? url : ADDRESS_DEFAULT;
+    return set->dry_run ? dry_run(set, source, url, e) : stream_run(set, source, url, e);
+}
+
 /* The source's URL may hold a password: ps must not show it for longer than this takes. */
-static int run_stream(const struct settings *set, char *arg, const char *url, struct err *e)
+static int hide_and_run(const struct settings *set, enum command command, char *arg,
+                        const char *url, struct err *e)
 {
     char *source = strdup(arg);
     if (!source)
         return -err_set(e, EXIT_FAILED, "out of memory");
     source_hide(arg);
-    int code = stream_run(set, source, url, e);
+    int code = run_source(set, command, source, url, e);
     free(source);
     return code;
 }
 
 static int run(const struct settings *set, const struct opt_values *v, struct err *e)
 {
-    int at = v->command == COMMAND_STREAM ? 1 : 0;
-    const char *url = v->n_args > at ? v->args[at] : ADDRESS_DEFAULT;
+    const char *url = v->n_args ? v->args[0] : ADDRESS_DEFAULT;
     switch ((enum command)v->command) {
     case COMMAND_STREAM:
-        return set->dry_run ? dry_run(set, v->args[0], url, e)
-                            : run_stream(set, v->args[0], url, e);
+    case COMMAND_SNAP:
+        return hide_and_run(set, (enum command)v->command, v->args[0],
+                            v->n_args > 1 ? v->args[1] : NULL, e);
     case COMMAND_PROBE:
         return probe_run(set, url, e);
     case COMMAND_PIPELINES:
@@ -45,8 +55,6 @@ static int run(const struct settings *set, const struct opt_values *v, struct er
         return devices_run(set, e);
     case COMMAND_CONTROLS:
         return controls_run(set, v->args[0], e);
-    case COMMAND_SNAP:
-        return snap_run(set, v->args[0], v->n_args > 1 ? v->args[1] : NULL, e);
     }
     return EXIT_USAGE;
 }

@@ -16,6 +16,7 @@ import urllib.request
 import pytest
 
 from ctl_helpers import Streamctl, check_ledger, stream
+from harness import until
 
 CAMERA = pathlib.Path(__file__).with_name("misbehaving_camera.py")
 PICTURES = 12  # of each stream; few enough to be quick, more than any start-up
@@ -85,11 +86,16 @@ def test_credentials_work_and_are_never_shown(streamd, camera, how):
     assert "s3cr" not in ctl.err + json.dumps(ctl.out.events)
 
 
-def test_credentials_are_not_in_ps(streamd, camera):
-    srv = streamd()
-    ctl = Streamctl("stream", f"http://joe:s3cr%40t%3A%2F@{camera}/basic?fps=50",
-                    f"127.0.0.1:{srv.port}")
-    ctl.out.wait("result")
+@pytest.mark.parametrize("args", [("stream", "SERVER"), ("snap",), ("snap", "SERVER", "--annotate")])
+def test_credentials_are_not_in_ps(streamd, camera, args, tmp_path):
+    def asked():
+        return stats(camera)["authorization"].get("/basic", 0)
+
+    before, port = asked(), streamd().port
+    command, *rest = [f"127.0.0.1:{port}" if a == "SERVER" else a for a in args]
+    rest += ["--skip", 1000000, "-o", tmp_path / "x.jpg"] if command == "snap" else []
+    ctl = Streamctl(command, f"http://joe:s3cr%40t%3A%2F@{camera}/basic?fps=50", *rest)
+    until(lambda: asked() > before, "the camera is asked")
     shown = pathlib.Path(f"/proc/{ctl.process.pid}/cmdline").read_bytes()
     ctl.signal(2)
     ctl.join()
