@@ -368,7 +368,7 @@ int run_load(const struct settings *set, const char *url, int signal_fd, struct 
 
 static int judge(const struct settings *set, const struct report *r, struct err *e)
 {
-    int code = verdict_of(r);
+    int code = (int)verdict_of(r);
     if (strcmp(r->ended, "interrupted") == 0)
         return EXIT_INTERRUPTED;
     if (code == EXIT_DONE && set->baselines.n)

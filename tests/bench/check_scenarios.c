@@ -334,7 +334,9 @@ static void hear(struct camera *c, struct book *b, uint64_t index, uint64_t sent
     struct proto_message m = {.kind = index % 10 == 9 ? PROTO_DROP : PROTO_RESULT,
                               .frame_index = index,
                               .has_timing = true,
-                              .timing = {took_us / 4, took_us / 2, took_us * 3 / 4},
+                              .timing = {.wait_us = took_us / 4,
+                                         .pipeline_us = took_us / 2,
+                                         .server_us = took_us * 3 / 4},
                               .name = "late"};
     if (index % 100 == 50)
         return;

@@ -211,7 +211,9 @@ static void play_camera(struct book *b, const struct plan *p, uint32_t index, ui
         struct proto_message m = {.kind = seed % 10 ? PROTO_RESULT : PROTO_DROP,
                                   .frame_index = n,
                                   .has_timing = true,
-                                  .timing = {seed % 100, seed % 1000, seed % 1200}};
+                                  .timing = {.wait_us = seed % 100,
+                                             .pipeline_us = seed % 1000,
+                                             .server_us = seed % 1200}};
         struct camera_frame f;
         camera_queue(&c, b, due_us + seed % 50);
         camera_on_sent(&c, b, 1000, due_us + seed % 60 + 50);
