@@ -13,6 +13,8 @@ what streamload is late by counts as well. A number keeps that if two of three r
 least 200 frames; one that does not while others use more than 5 % of the cores is made again, three
 times at most. The numbers tried are 10 % apart.
 
+Threads: the same for 640x480, by how many I/O threads and workers streamd has.
+
 Process: the worker of server/pipelines/examples/worker.c beside size_plugin.c, the same in process, on one
 core, in turns like the times.
 
@@ -46,6 +48,8 @@ BUDGET_MS, DROPS_MAX = 37, 0.01
 RUNS, RUN_S, RUN_FRAMES = 3, 2, 200
 FOREIGN_MAX, AGAIN_MAX = 0.05, 3
 SESSIONS_MAX = 1000
+SPLITS = ((1, 0), (2, 0), (1, 1), (1, 2), (2, 2))  # I/O threads and workers
+SPLIT_PIPELINES, SPLIT_SIZE, SPLIT_SESSIONS_MAX = ("null", "motion", "face"), "640x480", 4000
 WORKER, PLUGIN = "size-worker", "size-plugin"  # the same work
 PROCESS_SIZE, PROCESS_MAX_MS = "640x480", 0.1
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "server" / "pipelines" / "examples"
@@ -217,6 +221,27 @@ def measure_sessions(bench, names, times):
     return found
 
 
+def measure_splits(bench, guesses):
+    """{(pipeline, split): sessions}; guesses: {pipeline: sessions}."""
+    found = {}
+    for split in SPLITS:
+        with bench.start(f"{SERVER_CORE},{CAMERA_CORE}", split[1],
+                         f"--io-threads={split[0]}") as server:
+            for name, guess in guesses.items():
+                found[name, split] = most(
+                    levels(SPLIT_SESSIONS_MAX), guess,
+                    lambda n, name=name, server=server: bench.keeps(server, name, SPLIT_SIZE, n))
+                tell(f"threads: {name} {split}: {found[name, split]}")
+    return found
+
+
+def split_rows(found):
+    for name in SPLIT_PIPELINES:
+        counts = [found[name, split] for split in SPLITS if (name, split) in found]
+        if counts:
+            yield (name, *(f"**{n}**" if n == max(counts) else str(n) for n in counts))
+
+
 def middle(rows):
     """The medians of each column."""
     return [statistics.median(column) for column in zip(*rows)]
@@ -238,6 +263,7 @@ def process_text(worker_rounds, plugin_rounds):
     )
 
 
+SPLIT_HEAD = ("sessions", *(f"{io} I/O, {n} worker{'s' if n != 1 else ''}" for io, n in SPLITS))
 HEAD = ("pipeline", "picture", "decode", "inference", "both", f"sessions of {FPS} fps")
 LEGEND = (
     f"JPEGs of {', '.join(str(n // 1000) for n in SIZES.values())} KB. *Sessions* is how many cameras of"
@@ -272,9 +298,14 @@ def main():
         names = bench.offered()
         times = measure_times(bench, names, 1 if args.quick else args.rounds)
         sessions = measure_sessions(bench, names, times)
+        guesses = {n: max(1, sessions.get((n, SPLIT_SIZE), 1000)) for n in SPLIT_PIPELINES
+                   if n == "null" or n in names}
+        splits = measure_splits(bench, guesses)
     rows = [row(*cell, times[cell], n) for cell, n in sessions.items()]
     process = process_text(times[WORKER, PROCESS_SIZE], times[PLUGIN, PROCESS_SIZE])
-    text = "\n".join([table.grid(HEAD, rows), f"{LEGEND} {machine_text(bench.foreign)}", process])
+    text = "\n".join([table.grid(HEAD, rows), f"{LEGEND} {machine_text(bench.foreign)}", process,
+                      f"The same sessions at {SPLIT_SIZE}, by threads of `streamd`:\n",
+                      table.grid(SPLIT_HEAD, list(split_rows(splits)))])
     print(text)
     if args.into:
         put_into(args.into, text)
