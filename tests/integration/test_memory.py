@@ -4,7 +4,7 @@ import pathlib
 
 import jpegs
 import rawws
-from harness import TIMEOUT_S, ask, ms, occupy, receive, sync, until
+from harness import SLOW, TIMEOUT_S, ask, ms, occupy, receive, sync, until
 
 MIB = 1 << 20
 
@@ -70,4 +70,5 @@ def test_a_burst_leaves_nothing_behind(streamd):
     for ws in sessions:
         ws.close()
     until(lambda: memory_of(srv) == 0, "the pool forgets")
-    until(lambda: resident_bytes(srv) < before + 8 * MIB, "the system has it back")
+    if SLOW == 1:  # sanitizers keep what was freed, to see whether it is used
+        until(lambda: resident_bytes(srv) < before + 8 * MIB, "the system has it back")
