@@ -1,7 +1,6 @@
 #include "cli/ask.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -272,16 +271,6 @@ static void run(struct ask *a, const struct address *at)
     link_deinit(&a->link);
 }
 
-/* What comes next, such as writing into a pipe, may take for ever. */
-static void let_signals_through(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-}
-
 int ask_server(const struct settings *set, const char *source, const char *url,
                struct answer *answer, struct err *e)
 {
@@ -299,6 +288,5 @@ int ask_server(const struct settings *set, const char *source, const char *url,
         return rc;
     run(&a, &at);
     engine_deinit(&a.engine);
-    let_signals_through();
     return a.rc;
 }

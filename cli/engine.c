@@ -38,13 +38,26 @@ static int open_signals(struct engine *g, struct err *e)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+    if (sigprocmask(SIG_BLOCK, &set, &g->mask_before) < 0)
         return err_errno(e, EXIT_FAILED, "block signals");
     g->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (g->signal_fd < 0)
         return err_errno(e, EXIT_FAILED, "signalfd");
     g->signals = (struct loop_watch){.on_ready = on_signals, .ctx = g, .fd = g->signal_fd};
     return loop_watch_set(&g->loop, &g->signals, EPOLLIN, e);
+}
+
+/* What came until now was for what ran: output.c looks at it and leaves it there. What comes later
+ * ends the program, whose next step, such as writing into a pipe, may take for ever. */
+static void close_signals(struct engine *g)
+{
+    struct signalfd_siginfo info;
+    if (g->signal_fd < 0)
+        return;
+    while (read(g->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+        ;
+    close(g->signal_fd);
+    sigprocmask(SIG_SETMASK, &g->mask_before, NULL);
 }
 
 /* libwebsockets closes what it adopts, hence the duplicate. */
@@ -108,8 +121,7 @@ void engine_deinit(struct engine *g)
     if (g->context)
         lws_context_destroy(g->context);
     loop_watch_remove(&g->loop, &g->signals);
-    if (g->signal_fd >= 0)
-        close(g->signal_fd);
+    close_signals(g);
     loop_deinit(&g->loop);
     *g = (struct engine){.signal_fd = -1, .loop = {.epoll_fd = -1, .timer_fd = -1}};
 }

@@ -6,11 +6,13 @@
  * by link.c, in our sentences.
  *
  * Ownership: the caller's storage. Threads: one; engine_init blocks the signals,
- * so it comes before any thread is started.
+ * so it comes before any thread is started, and engine_deinit lets them through
+ * again.
  */
 #pragma once
 
 #include <libwebsockets.h>
+#include <signal.h>
 #include <stdbool.h>
 
 #include "common/err.h"
@@ -22,6 +24,7 @@ struct engine {
     struct lws_vhost *vhost;
     struct lws_protocols protocols[3];
     int signal_fd;
+    sigset_t mask_before;
     struct loop_watch signals;
     void (*on_signal)(void *ctx, int signo);
     void *signal_ctx;

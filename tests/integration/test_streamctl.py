@@ -1,6 +1,7 @@
 """streamctl from the outside, with a server that behaves and one that does not."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pty
@@ -15,6 +16,7 @@ import pytest
 import websockets
 
 from ctl_helpers import Misbehaving, Streamctl, check_ledger, clean_env, binary, stream
+from harness import until
 from jpegs import COLOR
 from slow_link import SlowLink
 
@@ -643,6 +645,27 @@ def test_probe_can_tell_slow_from_broken(streamd, server):
     assert run("probe", nobody.url).returncode == 3
     mute = run("probe", server("never").url, "--answer-timeout", "300ms")
     assert mute.returncode == 1 and "no answer" in mute.stderr
+
+
+def test_sigint_while_nobody_reads_the_report(streamd):
+    srv = streamd()
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(theirs, bytes(4096))
+    os.set_blocking(theirs, True)
+    ctl = Streamctl("probe", f"127.0.0.1:{srv.port}", stdout=theirs)
+    assert srv.wait_event("stream_disconnect")["answered"] == 20
+
+    def is_over():  # a signal may still come too early to stop the writing
+        ctl.signal(signal.SIGINT)
+        return ctl.process.poll() is not None
+
+    until(is_over, "the probe is interrupted")
+    assert ctl.join() != 0
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_pipelines_are_listed(streamd, server):
