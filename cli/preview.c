@@ -93,9 +93,10 @@ static bool lay_out(struct preview *v, unsigned width, unsigned height)
 static bool decode(struct preview *v, struct blocks_picture *p, unsigned *full_width)
 {
     static const tjscalingfactor eighth = {1, 8};
-    int width, height, subsampling, colours;
+    int width = 0, height = 0, subsampling, colours; /* tables alone leave them as they are */
     if (tjDecompressHeader3(v->decoder, v->now.jpeg, v->now.n_bytes, &width, &height, &subsampling,
-                            &colours) < 0)
+                            &colours) < 0 ||
+        width < 1 || height < 1)
         return false;
     *full_width = (unsigned)width << v->now.halvings;
     width = TJSCALED(width, eighth);

@@ -51,6 +51,7 @@ static bool have_room(struct reencode *r, const struct shape *s)
 static bool read_shape(struct reencode *r, const struct picture *p, struct shape *s)
 {
     int colours;
+    *s = (struct shape){0}; /* tables alone leave it as it is */
     if (tjDecompressHeader3(r->decoder, p->bytes, p->n_bytes, &s->width, &s->height,
                             &s->subsampling, &colours) < 0)
         return false;

@@ -91,12 +91,31 @@ static void what_is_not_wanted_or_does_not_help_is_left_alone(void **state)
     reencode_deinit(&r);
 }
 
-static void what_cannot_be_decoded_is_passed_on(void **state)
+/* Whatever is not set afterwards is 1: a plausible side, sampling and colour space. */
+__attribute__((noinline)) static void leave_ones_on_the_stack(void)
+{
+    volatile int ones[2000];
+    for (size_t i = 0; i < sizeof ones / sizeof ones[0]; i++)
+        ones[i] = 1;
+}
+
+static void picture_without_a_size_is_not_given_one(void **state)
 {
     static const uint8_t shortest[] = {0xff, 0xd8, 0xff, 0xd9};
     struct reencode r = {0};
     (void)state;
-    assert_untouched(&r, picture_new(shortest, sizeof shortest, 1), 60, 1);
+    struct picture *p = picture_new(shortest, sizeof shortest, 1);
+    leave_ones_on_the_stack();
+    assert_null(reencode_picture(&r, p, 60, 1));
+    assert_null(r.planes);
+    picture_free(p);
+    reencode_deinit(&r);
+}
+
+static void what_cannot_be_decoded_is_passed_on(void **state)
+{
+    struct reencode r = {0};
+    (void)state;
     assert_untouched(&r, picture_new("", 0, 1), 60, 1);
     struct picture *cut = new_picture(200, 200, TJSAMP_420);
     cut->n_bytes /= 2;
@@ -142,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_gets_smaller_and_keeps_its_time_and_number),
         cmocka_unit_test(what_is_not_wanted_or_does_not_help_is_left_alone),
+        cmocka_unit_test(picture_without_a_size_is_not_given_one),
         cmocka_unit_test(what_cannot_be_decoded_is_passed_on),
         cmocka_unit_test(small_pictures_are_not_halved_to_nothing),
         cmocka_unit_test(garbage_does_no_harm),
