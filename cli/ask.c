@@ -127,18 +127,6 @@ static void on_missed(void *ctx, uint64_t n_older, uint64_t n_lost)
     a->n_skip -= n_older < a->n_skip ? n_older : a->n_skip;
 }
 
-static void on_broken(void *ctx, const char *why)
-{
-    (void)ctx;
-    fprintf(stderr, "streamctl: a broken picture was left out: %s\n", why);
-}
-
-static void on_note(void *ctx, const char *sentence)
-{
-    (void)ctx;
-    fprintf(stderr, "streamctl: %s\n", sentence);
-}
-
 static void on_source_end(void *ctx, int rc, const struct err *why)
 {
     struct ask *a = ctx;
@@ -219,8 +207,8 @@ static void on_open(void *ctx)
     struct source_sink sink = {.ctx = a,
                                .on_picture = on_picture,
                                .on_missed = on_missed,
-                               .on_broken = on_broken,
-                               .on_note = on_note,
+                               .on_broken = source_say_broken,
+                               .on_note = source_say_note,
                                .on_end = on_source_end};
     o.reconnect = false;
     int rc = source_open(&a->source, a->source_spec, &o, &a->engine.loop, &sink, a->e);

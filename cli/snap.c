@@ -40,18 +40,6 @@ static void on_missed(void *ctx, uint64_t n_older, uint64_t n_lost)
     s->n_skip -= n_older < s->n_skip ? n_older : s->n_skip;
 }
 
-static void on_broken(void *ctx, const char *why)
-{
-    (void)ctx;
-    fprintf(stderr, "streamctl: a broken picture was left out: %s\n", why);
-}
-
-static void on_note(void *ctx, const char *sentence)
-{
-    (void)ctx;
-    fprintf(stderr, "streamctl: %s\n", sentence);
-}
-
 static void on_end(void *ctx, int rc, const struct err *why)
 {
     struct snap *s = ctx;
@@ -67,8 +55,8 @@ static int wait_for_picture(struct snap *s, const struct settings *set, const ch
     struct source_sink sink = {.ctx = s,
                                .on_picture = on_picture,
                                .on_missed = on_missed,
-                               .on_broken = on_broken,
-                               .on_note = on_note,
+                               .on_broken = source_say_broken,
+                               .on_note = source_say_note,
                                .on_end = on_end};
     o.reconnect = false;
     l->now_us = clock_now_us();

@@ -1,6 +1,7 @@
 #include "cli/source.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -52,6 +53,18 @@ void source_close(struct source *s)
 {
     if (s)
         s->close(s);
+}
+
+void source_say_broken(void *ctx, const char *why)
+{
+    (void)ctx;
+    fprintf(stderr, "streamctl: a broken picture was left out: %s\n", why);
+}
+
+void source_say_note(void *ctx, const char *sentence)
+{
+    (void)ctx;
+    fprintf(stderr, "streamctl: %s\n", sentence);
 }
 
 /* Where the text behind "user:pass@" begins; from when there is no such thing. A password may

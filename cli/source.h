@@ -95,6 +95,10 @@ void source_close(struct source *s);
  * encode them itself. */
 bool source_set_encoding(struct source *s, unsigned quality, unsigned halvings);
 
+/* on_broken and on_note of a sink that has but people to tell: on standard error. */
+void source_say_broken(void *ctx, const char *why);
+void source_say_note(void *ctx, const char *sentence);
+
 /* The text without credentials: "user:pass@" is shown as three stars and "@". */
 void source_display(const char *spec, char *out, size_t cap);
 
