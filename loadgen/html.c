@@ -162,19 +162,15 @@ static void add_gates(struct text *out, const struct report *r)
 static void add_stage_row(struct text *out, const struct record_part *p,
                           const struct stage_row *row)
 {
-    static const double percents[] = {50, 90, 99, 99.9};
-    const struct hist *h = &p->time[row->time];
-    bool waits = row->time == RECORD_LATENCY || row->time == RECORD_RESPONSE;
-    uint64_t missing = waits ? record_missing(p) : 0;
-    if (h->count + missing == 0)
+    uint64_t us[STAGE_COLUMNS];
+    if (!stage_times_us(p, row, us))
         return;
     text_addf(out, "<tr><td>%s</td>", row->name);
-    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
-        add_time_cell(out, record_percentile_us(h, missing, percents[i]));
-    add_time_cell(out, h->max_us);
+    for (size_t i = 0; i < STAGE_COLUMNS; i++)
+        add_time_cell(out, us[i]);
     if (row->target_us)
         text_addf(out, "<td>&lt; %llu ms %s</td></tr>\n", (unsigned long long)row->target_us / 1000,
-                  record_percentile_us(h, missing, 99) < row->target_us ? "&#10003;" : "&#10007;");
+                  us[STAGE_P99] < row->target_us ? "&#10003;" : "&#10007;");
     else
         text_add(out, "<td></td></tr>\n");
 }

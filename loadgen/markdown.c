@@ -31,15 +31,12 @@ static void add_time(struct text *out, uint64_t us)
 
 static void add_stage(struct text *out, const struct record_part *p, const struct stage_row *row)
 {
-    static const double percents[] = {50, 90, 99, 99.9};
-    const struct hist *h = &p->time[row->time];
-    bool waits = row->time == RECORD_LATENCY || row->time == RECORD_RESPONSE;
-    if (h->count == 0)
+    uint64_t us[STAGE_COLUMNS];
+    if (!stage_times_us(p, row, us))
         return;
     text_addf(out, "| %s", row->name);
-    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
-        add_time(out, record_percentile_us(h, waits ? record_missing(p) : 0, percents[i]));
-    add_time(out, h->max_us);
+    for (size_t i = 0; i < STAGE_COLUMNS; i++)
+        add_time(out, us[i]);
     text_add(out, " | ");
     if (row->target_us)
         text_addf(out, "< %llu ms", (unsigned long long)(row->target_us / 1000));

@@ -275,16 +275,10 @@ static bool is_good_count(enum record_count what)
            what == RECORD_CONNECTS || what == RECORD_SENT_BYTES;
 }
 
-/* Frames without a word are infinitely late where the histogram waits for their answer. */
-static uint64_t infinite(const struct record_part *p, size_t time)
-{
-    return time == RECORD_LATENCY || time == RECORD_RESPONSE ? record_missing(p) : 0;
-}
-
 static double time_value(const struct record_part *p, const struct name *n)
 {
     const struct hist *h = &p->time[n->index];
-    uint64_t never = infinite(p, n->index), us = 0;
+    uint64_t never = record_infinite(p, (enum record_time)n->index), us = 0;
     switch (n->stat) {
     case STAT_MEAN:
         return never ? INFINITY : hist_mean_us(h);
@@ -324,7 +318,8 @@ static void read_value(const struct scope *s, const struct name *n, struct metri
         m->value = count(s, (enum record_count)n->index);
     } else {
         const struct record_part *p = s->part;
-        m->has_data = n->stat == STAT_COUNT || p->time[n->index].count || infinite(p, n->index);
+        m->has_data = n->stat == STAT_COUNT || p->time[n->index].count ||
+                      record_infinite(p, (enum record_time)n->index);
         m->value = time_value(p, n);
     }
 }

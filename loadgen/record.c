@@ -82,6 +82,11 @@ uint64_t record_missing(const struct record_part *p)
     return p->count[RECORD_UNANSWERED] + p->count[RECORD_LOST] + p->count[RECORD_UNSENT];
 }
 
+uint64_t record_infinite(const struct record_part *p, enum record_time time)
+{
+    return time == RECORD_LATENCY || time == RECORD_RESPONSE ? record_missing(p) : 0;
+}
+
 /* --- the series --- */
 
 /* Two ascending lists into one. */

@@ -128,6 +128,9 @@ void record_total(const struct record *r, struct record_part *out);
 /* Frames that got no word at all: unanswered, lost, unsent. */
 uint64_t record_missing(const struct record_part *p);
 
+/* How many values of that time are infinite: those frames, where it ends with their answer. */
+uint64_t record_infinite(const struct record_part *p, enum record_time time);
+
 /* Adds a session at the end of its run: the sums and the table of the worst. */
 void record_add_session(struct record *r, const struct record_session *s);
 

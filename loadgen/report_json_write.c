@@ -16,7 +16,7 @@ static const double percents[] = {50, 90, 99, 99.9};
 static void write_time(struct json *j, const struct record_part *p, size_t i)
 {
     const struct hist *h = &p->time[i];
-    bool waits = i == RECORD_LATENCY || i == RECORD_RESPONSE;
+    uint64_t never = record_infinite(p, (enum record_time)i);
     if (h->count == 0)
         return;
     json_object_begin(j, record_time_names[i]);
@@ -25,7 +25,7 @@ static void write_time(struct json *j, const struct record_part *p, size_t i)
     json_num(j, "mean_ms", hist_mean_us(h) / 1e3, 3);
     for (size_t k = 0; k < sizeof percents / sizeof percents[0]; k++) {
         char name[24];
-        uint64_t us = record_percentile_us(h, waits ? record_missing(p) : 0, percents[k]);
+        uint64_t us = record_percentile_us(h, never, percents[k]);
         snprintf(name, sizeof name, "p%g_ms", percents[k]);
         if (us == UINT64_MAX)
             json_null(j, name); /* never */

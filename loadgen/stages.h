@@ -1,9 +1,10 @@
 /* stages.h - the rows of every table of latencies: what is shown, what it is called, and the
  * published target beside it.
  *
- * Threads: any; a const table. */
+ * Threads: any; const tables and a pure function. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,14 @@ struct stage_row {
 /* The budget of the protocol: validate 2 ms, infer 30, send 5, together 37. What a frame waits for
  * stands for the first, the way to the server and back for the last. */
 extern const struct stage_row stage_rows[STAGE_ROWS];
+
+/* p50, p90, p99, p99.9, max; UINT64_MAX: never. */
+#define STAGE_COLUMNS 5
+#define STAGE_P99     2
+
+/* false: there is nothing to show. */
+bool stage_times_us(const struct record_part *p, const struct stage_row *row,
+                    uint64_t out[STAGE_COLUMNS]);
 
 /* Reasons for drops, for tables. */
 struct drop_row {

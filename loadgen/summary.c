@@ -52,18 +52,14 @@ static void add_verdict(struct text *out, const struct report *r, bool color)
 static void add_stage(struct text *out, const struct record_part *p, const struct stage_row *row,
                       bool color)
 {
-    static const double percents[] = {50, 90, 99, 99.9};
-    const struct hist *h = &p->time[row->time];
-    bool waits = row->time == RECORD_LATENCY || row->time == RECORD_RESPONSE;
-    uint64_t missing = waits ? record_missing(p) : 0;
-    if (h->count + missing == 0)
+    uint64_t us[STAGE_COLUMNS];
+    if (!stage_times_us(p, row, us))
         return;
     text_addf(out, "  %-18s", row->name);
-    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
-        add_time(out, record_percentile_us(h, missing, percents[i]), 10);
-    add_time(out, h->max_us, 10);
+    for (size_t i = 0; i < STAGE_COLUMNS; i++)
+        add_time(out, us[i], 10);
     if (row->target_us) {
-        bool kept = record_percentile_us(h, missing, 99) < row->target_us;
+        bool kept = us[STAGE_P99] < row->target_us;
         text_addf(out, "  < %2llu ms ", (unsigned long long)(row->target_us / 1000));
         add_painted(out, kept ? "ok" : "over", kept ? PAINT_GOOD : PAINT_UNEASY, color);
     }

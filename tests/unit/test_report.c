@@ -306,6 +306,35 @@ static void the_summary_fits_a_screen(void **state)
     report_deinit(&r);
 }
 
+static void plain_summary_write(struct text *out, const struct report *r)
+{
+    summary_write(out, r, false);
+}
+
+/* As the gate on latency.max has it; and a row of nothing but those is a row, too. */
+static void an_answer_that_never_came_is_the_longest_everywhere(void **state)
+{
+    static void (*const writers[])(struct text *, const struct report *) = {
+        markdown_write, html_write, plain_summary_write};
+    struct report r;
+    (void)state;
+    sample_report(&r, 3, 10, 9);
+    r.record.part[0].count[RECORD_UNANSWERED] = 1;
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < sizeof writers / sizeof writers[0]; i++) {
+            struct text t = made(writers[i], &r);
+            const char *row = strstr(t.data, "sent to answer");
+            assert_non_null(row);
+            const char *end = strchr(row, '\n'), *never = strstr(row, "never");
+            assert_true(never && never < end);
+            text_deinit(&t);
+        }
+        memset(r.record.part[0].time, 0, sizeof r.record.part[0].time);
+        memset(r.record.part[1].time, 0, sizeof r.record.part[1].time);
+    }
+    report_deinit(&r);
+}
+
 static void an_empty_report_breaks_no_output(void **state)
 {
     static void (*const writers[])(struct text *, const struct report *) = {
@@ -343,6 +372,7 @@ int main(void)
         cmocka_unit_test(annotations_are_escaped_and_few),
         cmocka_unit_test(markdown_begins_with_the_verdict),
         cmocka_unit_test(the_summary_fits_a_screen),
+        cmocka_unit_test(an_answer_that_never_came_is_the_longest_everywhere),
         cmocka_unit_test(an_empty_report_breaks_no_output),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
