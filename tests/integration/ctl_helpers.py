@@ -6,9 +6,8 @@ import re
 import subprocess
 import sys
 import threading
-import time
 
-from harness import ROOT, SANITIZER, TIMEOUT_S, strict_json
+from harness import Log, ROOT, SANITIZER, TIMEOUT_S
 
 SERVER = pathlib.Path(__file__).with_name("misbehaving_server.py")
 
@@ -24,52 +23,10 @@ def clean_env(extra=None):
     return {**env, **(extra or {})}
 
 
-class Lines:
-    """JSON lines of a pipe, read by a thread, so that nobody blocks and one can wait."""
+class Lines(Log):
+    """What streamctl prints, and misbehaving_server.py."""
 
-    def __init__(self, pipe):
-        self.events = []
-        self.strays = []
-        self._ended = False
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._read, args=(pipe,), daemon=True)
-        self._thread.start()
-
-    def _read(self, pipe):
-        for raw in pipe:
-            try:
-                event = strict_json(raw.decode())
-            except ValueError:
-                event = None
-            with self._changed:
-                if isinstance(event, dict):
-                    self.events.append(event)
-                else:
-                    self.strays.append(raw)
-                self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def find(self, event, **fields):
-        wanted = {"event": event, **fields}
-        with self._changed:
-            return [e for e in self.events if all(e.get(k) == v for k, v in wanted.items())]
-
-    def wait(self, event, n=1, **fields):
-        """The n-th such event, whenever it came or comes."""
-        deadline = time.monotonic() + TIMEOUT_S
-        while len(found := self.find(event, **fields)) < n:
-            with self._changed:
-                if self._ended or time.monotonic() > deadline:
-                    break
-                self._changed.wait(0.05)
-        found = self.find(event, **fields)
-        assert len(found) >= n, f"no event {event} {fields}: {self.events[-5:]} {self.strays[-5:]}"
-        return found[n - 1]
-
-    def join(self):
-        self._thread.join(TIMEOUT_S)
+    KEY = "event"
 
 
 class Misbehaving:

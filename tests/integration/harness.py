@@ -76,7 +76,9 @@ def until(question, what):
 
 
 class Log:
-    """What a process writes to stderr, read by a thread so that it never blocks."""
+    """JSON lines that a process writes, read by a thread so that it never blocks."""
+
+    KEY = "event_type"  # the member that says what a line is
 
     def __init__(self, stream):
         self.events = []
@@ -88,16 +90,15 @@ class Log:
 
     def _read(self, stream):
         for raw in stream:
-            line = raw.decode("utf-8", "replace").rstrip("\n")
             try:
-                event = strict_json(line)
+                event = strict_json(raw.decode())
             except ValueError:
                 event = None
             with self._changed:
                 if isinstance(event, dict):
                     self.events.append(event)
                 else:
-                    self.strays.append(line)
+                    self.strays.append(raw.decode("utf-8", "replace").rstrip("\n"))
                 self._changed.notify_all()
         with self._changed:
             self._ended = True
@@ -108,7 +109,7 @@ class Log:
             return self._find(event_type, fields)
 
     def _find(self, event_type, fields):
-        wanted = {"event_type": event_type, **fields}
+        wanted = {self.KEY: event_type, **fields}
         return [e for e in self.events if all(e.get(k) == v for k, v in wanted.items())]
 
     def wait(self, event_type, n=1, **fields):
