@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "server/head.h"
 
 #define GUEST_TIMEOUT_US    10000000u
@@ -119,8 +120,8 @@ void door_welcome(struct door *d, int fd)
     d->guests = g;
     if (loop_watch_set(d->loop, &g->watch, EPOLLIN, NULL) < 0)
         guest_hangup(g);
-    else
-        loop_timer_set(d->loop, &g->deadline, d->loop->now_us + GUEST_TIMEOUT_US);
+    else /* loop->now_us may be old: it comes from another thread, between turns of this loop */
+        loop_timer_set(d->loop, &g->deadline, clock_now_us() + GUEST_TIMEOUT_US);
 }
 
 void door_close(struct door *d)
