@@ -153,10 +153,18 @@ static void release(struct ev_loop *ev) EV_NOEXCEPT
     pthread_mutex_unlock(&io->lock);
 }
 
+/* An unlocked mutex is not handed to who waits for it: a busy thread would lock it again before
+ * that one has woken up, thousands of times in a row. So it has to wait at the gate first. */
+static void lock_in_turn(struct io *io)
+{
+    pthread_mutex_lock(&io->gate);
+    pthread_mutex_lock(&io->lock);
+    pthread_mutex_unlock(&io->gate);
+}
+
 static void acquire(struct ev_loop *ev) EV_NOEXCEPT
 {
-    struct io *io = ev_userdata(ev);
-    pthread_mutex_lock(&io->lock);
+    lock_in_turn(ev_userdata(ev));
 }
 
 static void enter(void *ctx, int fd, const char *bytes, size_t n)
@@ -222,6 +230,7 @@ int io_init(struct io *io, struct streamd *d, struct err *e)
                       .deadline = {.on_due = on_deadline, .ctx = io}};
     outlet_init(&io->outlet, on_finished, io);
     pthread_mutex_init(&io->lock, NULL);
+    pthread_mutex_init(&io->gate, NULL);
     pthread_mutex_init(&io->inbox_lock, NULL);
     int rc = stats_init(&io->stats, d->pipelines.n, e);
     if (rc == 0)
@@ -248,6 +257,7 @@ void io_deinit(struct io *io)
     stats_deinit(&io->stats);
     free(io->inbox);
     pthread_mutex_destroy(&io->inbox_lock);
+    pthread_mutex_destroy(&io->gate);
     pthread_mutex_destroy(&io->lock);
 }
 
@@ -288,9 +298,9 @@ void io_look(struct io *self, void (*look)(const struct io *io, void *ctx), void
     struct streamd *d = self->d;
     pthread_mutex_unlock(&self->lock);
     for (unsigned i = 0; i < d->n_io; i++) {
-        pthread_mutex_lock(&d->io[i].lock);
+        lock_in_turn(&d->io[i]);
         look(&d->io[i], ctx);
         pthread_mutex_unlock(&d->io[i].lock);
     }
-    pthread_mutex_lock(&self->lock);
+    lock_in_turn(self);
 }

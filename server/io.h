@@ -3,7 +3,7 @@
  *
  * A session stays on the thread that it came to, so nothing of it is ever locked for another. The
  * thread holds its lock whenever it does not sleep: who holds the lock of another thread sees that
- * one stand still between two events (io_look). Uncontended, that costs two atomic
+ * one stand still between two events (io_look). Uncontended, that costs four atomic
  * operations a turn.
  *
  * Ownership: struct streamd has them all. Threads: its own, unless a function says otherwise.
@@ -33,6 +33,7 @@ struct io {
     pthread_t thread;
     bool has_thread;      /* of its own: all but the first */
     pthread_mutex_t lock; /* held by its thread unless that sleeps */
+    pthread_mutex_t gate; /* held on the way to the lock: who came first is next */
     struct ev_loop *ev;   /* libwebsockets', and so ours: see loop.h */
     struct ev_async wake;
     struct loop loop;
