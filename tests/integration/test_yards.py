@@ -84,8 +84,11 @@ class Answering(threading.Thread):
             index = 0
             while head := stream.read(8):  # 16 bit of length: the frames have 1000 bytes
                 stream.read(int.from_bytes(head[2:4], "big"))
-                for text in self.answers(index):
-                    peer.sendall(rawws.frame(rawws.TEXT, text.encode(), masked=False))
+                try:
+                    for text in self.answers(index):
+                        peer.sendall(rawws.frame(rawws.TEXT, text.encode(), masked=False))
+                except BrokenPipeError:
+                    return  # the client has seen enough
                 index += 1
 
 
