@@ -113,7 +113,7 @@ static void on_message(void *ctx, const char *bytes, size_t n)
 {
     struct probe *p = ctx;
     struct proto_message m;
-    int rc = proto_read_message(bytes, n, &m);
+    int rc = proto_skim_message(bytes, n, &m);
     if (rc < 0) {
         fail(p, err_set(p->e, EXIT_FAILED, "the server sent what is not of this protocol"));
     } else if (m.kind == PROTO_ERROR) {
@@ -122,7 +122,6 @@ static void on_message(void *ctx, const char *bytes, size_t n)
     } else if (m.kind == PROTO_RESULT || m.kind == PROTO_DROP) {
         on_answer(p, &m);
     }
-    proto_message_free(&m);
 }
 
 /* --- the connection --- */

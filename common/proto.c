@@ -245,8 +245,7 @@ static int read_answer(const cJSON *object, const cJSON *result, struct proto_me
         return 0;
     }
     m->kind = PROTO_RESULT;
-    m->result = cJSON_PrintUnformatted(result);
-    return cJSON_IsObject(result) && m->result ? 0 : -1;
+    return cJSON_IsObject(result) ? 0 : -1;
 }
 
 static int read_object(const cJSON *object, struct proto_message *m)
@@ -277,15 +276,29 @@ static bool is_blank(const char *from, const char *to)
     return from == to;
 }
 
-int proto_read_message(const char *bytes, size_t n, struct proto_message *m)
+static int read_message(const char *bytes, size_t n, bool with_result, struct proto_message *m)
 {
     *m = (struct proto_message){.kind = PROTO_UNKNOWN};
     const char *end = NULL;
     cJSON *object = cJSON_ParseWithLengthOpts(bytes, n, &end, 0);
     bool whole = object && is_blank(end, bytes + n);
     int rc = whole && cJSON_IsObject(object) ? read_object(object, m) : -1;
+    if (rc == 0 && with_result && m->kind == PROTO_RESULT) {
+        m->result = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(object, "result"));
+        rc = m->result ? 0 : -1;
+    }
     cJSON_Delete(object);
     return rc;
+}
+
+int proto_read_message(const char *bytes, size_t n, struct proto_message *m)
+{
+    return read_message(bytes, n, true, m);
+}
+
+int proto_skim_message(const char *bytes, size_t n, struct proto_message *m)
+{
+    return read_message(bytes, n, false, m);
 }
 
 void proto_message_free(struct proto_message *m)

@@ -415,7 +415,7 @@ static void on_message(struct session *s, const char *bytes, size_t n)
 {
     struct proto_message m;
     uint64_t now_us = clock_now_us();
-    if (proto_read_message(bytes, n, &m) < 0) {
+    if (proto_skim_message(bytes, n, &m) < 0) {
         count(s, RECORD_ODD, now_us);
     } else if (m.kind == PROTO_RESULT || m.kind == PROTO_DROP) {
         on_answer(s, &m, now_us);
@@ -427,7 +427,6 @@ static void on_message(struct session *s, const char *bytes, size_t n)
         count(s, m.kind == PROTO_ERROR ? RECORD_ERRORS : RECORD_ODD, now_us);
         shard_note_trouble(s->shard, m.detail, strlen(m.detail));
     }
-    proto_message_free(&m);
 }
 
 /* Most answers come in one piece and are read where they are. */

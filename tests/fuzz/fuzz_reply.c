@@ -53,8 +53,11 @@ static void check_again(const struct proto_message *m)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct proto_message m;
-    if (proto_read_message((const char *)data, size, &m) == 0) {
+    struct proto_message m, skimmed;
+    int rc = proto_read_message((const char *)data, size, &m);
+    must(proto_skim_message((const char *)data, size, &skimmed) == rc && !skimmed.result);
+    must(skimmed.kind == m.kind && skimmed.frame_index == m.frame_index);
+    if (rc == 0) {
         check_values(&m);
         if (m.result) {
             check_result(m.result);
