@@ -76,6 +76,30 @@ def test_the_page_names_every_variable(program):
         assert f"{program}_" + flag[2:].replace("-", "_") in page
 
 
+def assert_named(page, words):
+    assert [w for w in words if not re.search(rf"\b{w}\b", page)] == []
+
+
+def test_the_pages_name_all_that_the_programs_tell(streamd):
+    srv = streamd()
+    ctl = ctl_helpers.Streamctl("stream", "test:160x120@100", f"127.0.0.1:{srv.port}")
+    ctl.out.wait("stats")
+    session, = srv.sessions()
+    metrics = srv.metrics().types
+    ctl.signal(2)
+    ctl.join()
+    srv.stop()
+    page = rendered("streamd")
+    assert_named(page, session)
+    assert_named(page, metrics)
+    for event in srv.log.events:
+        assert_named(page, [event["event_type"], *event])
+    page = rendered("streamctl")
+    for event in ctl.out.events:
+        assert_named(page, [event["event"], *event])
+    assert_named(page, ctl.end["latency"])
+
+
 @pytest.mark.parametrize("page", ["streamd.8", "streamctl.1", "streamload.1", "streamd-protocol.7",
                                   "streamd-pipeline.7"])
 def test_the_pages_are_clean(page):
