@@ -289,6 +289,11 @@ void pipeline_set_deinit(struct pipeline_set *set)
     *set = (struct pipeline_set){0};
 }
 
+bool pipeline_is_uneven(const struct pipeline *p)
+{
+    return p->every > 1 || (p->kind->waits && p->kind->waits(p));
+}
+
 struct pipeline_health pipeline_health_of(const struct pipeline *p)
 {
     struct pipeline_health h = {0};

@@ -6,9 +6,9 @@
  * never sees two cameras.
  *
  * Threads: session_new and session_free run on the session's I/O thread, process on a
- * worker (on that I/O thread with --workers 0). Never two of them at once for
- * one session, but many sessions at once: a kind keeps nothing outside its
- * state but constant tables.
+ * worker, or on that I/O thread while it is cheap (cheap.h) or there are no workers. Never two of
+ * them at once for one session, but many sessions at once: a kind keeps nothing outside its
+ * state but constant tables, and what is under a lock in its instance.
  */
 #pragma once
 
@@ -79,6 +79,8 @@ struct pipeline_kind {
     void (*health)(const struct pipeline *p, struct pipeline_health *out); /* any thread */
     /* Says it better than the defaults in *out. Any thread. */
     void (*about)(const struct pipeline *p, struct pipeline_about *out);
+    /* Whether process may wait for others, however quick it was before. NULL: it does not. */
+    bool (*waits)(const struct pipeline *p);
 
     /* Makes a session's state. NULL: out of memory. Kinds without state leave both
      * functions NULL and get state NULL. */
@@ -128,6 +130,10 @@ void pipeline_session_free(const struct pipeline *p, void *state);
  * frames old it is: stale_frames. Threads: as kind->process. */
 int pipeline_process(const struct pipeline *p, void *state, const struct pipeline_frame *frame,
                      struct json *result);
+
+/* Whether what it took for some frames says nothing of the next one: it leaves frames out, or may
+ * wait for others. */
+bool pipeline_is_uneven(const struct pipeline *p);
 
 /* Of p; all zero where the kind has nothing that can fall ill. */
 struct pipeline_health pipeline_health_of(const struct pipeline *p);

@@ -66,7 +66,8 @@ static struct turns_outcome refuse(struct seat *seat, struct frame *f, enum verd
 bool turns_runs_here(const struct turns *t, const struct seat *seat)
 {
     bool is_idle = !seat->in_work && !seat->waiting;
-    return is_idle && (t->always_here || (t->here_below_us && cheap_is(&seat->cheap)));
+    bool is_cheap = t->here_below_us && !seat->never_cheap && cheap_is(&seat->cheap);
+    return is_idle && (t->always_here || is_cheap);
 }
 
 struct turns_outcome turns_submit(struct turns *t, struct seat *seat, struct frame *f)

@@ -48,6 +48,7 @@ struct seat { /* all zero: empty */
     struct seat *prev, *next; /* the line */
     struct estimate estimate; /* of the pipeline's time */
     struct cheap cheap;
+    bool never_cheap; /* set before its first frame: quick frames say nothing of the next one */
     uint64_t received, dropped; /* since the beginning; phase17 counts late answers as dropped */
 };
 

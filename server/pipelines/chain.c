@@ -64,6 +64,15 @@ static void close_parts(struct pipeline *p)
     p->instance = NULL;
 }
 
+static bool waits(const struct pipeline *p)
+{
+    const struct parts *c = p->instance;
+    for (size_t i = 0; i < c->n; i++)
+        if (pipeline_is_uneven(c->part[i]))
+            return true;
+    return false;
+}
+
 static void session_free(void *state)
 {
     struct chain *s = state;
@@ -159,6 +168,7 @@ const struct pipeline_kind pipeline_chain = {
     .text_is_rest = true,
     .open = open_parts,
     .close = close_parts,
+    .waits = waits,
     .session_new = session_new,
     .session_free = session_free,
     .process = process,

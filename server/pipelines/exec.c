@@ -198,6 +198,14 @@ static void about(const struct pipeline *p, struct pipeline_about *out)
     out->source = p->text;
 }
 
+/* What a broken one answers at once, "restarting", says nothing of the time that it takes when it
+ * works again. */
+static bool waits(const struct pipeline *p)
+{
+    (void)p;
+    return true;
+}
+
 /* --- a session --- */
 
 static void session_free(void *state)
@@ -306,6 +314,7 @@ const struct pipeline_kind pipeline_exec = {
     .close = close_crew,
     .health = health,
     .about = about,
+    .waits = waits,
     .session_new = session_new,
     .session_free = session_free,
     .process = process,
@@ -322,6 +331,7 @@ const struct pipeline_kind pipeline_unix = {
     .close = close_crew,
     .health = health,
     .about = about,
+    .waits = waits,
     .session_new = session_new,
     .session_free = session_free,
     .process = process,

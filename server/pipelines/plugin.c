@@ -303,6 +303,12 @@ static void about(const struct pipeline *p, struct pipeline_about *out)
     out->source = i->file;
 }
 
+static bool waits(const struct pipeline *p)
+{
+    const struct instance *i = p->instance;
+    return i->plugin.flags & SP_ONE_AT_A_TIME;
+}
+
 /* --- the sink --- */
 
 /* Keeps what was added since the part had len bytes, if all of it found room. */
@@ -568,6 +574,7 @@ const struct pipeline_kind pipeline_plugin = {
     .close = close_plugin,
     .health = health,
     .about = about,
+    .waits = waits,
     .session_new = session_new,
     .session_free = session_free,
     .process = process,

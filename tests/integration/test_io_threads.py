@@ -123,6 +123,15 @@ async def test_what_takes_its_time_is_never_run_inline(streamd):
     assert await n_inline_of(srv, "slow", 60) == 0
 
 
+@pytest.mark.parametrize("spec", ["delay:ms=20,every=100", "unix:/nonexistent"])
+@sync
+async def test_what_is_quick_only_until_it_is_not_is_never_run_inline(streamd, spec):
+    """One works on each 100th frame; the other says at once that its worker is not there, and takes
+    its time as soon as it is."""
+    srv = streamd("--workers", 1, "--inline-below", "1s", "--pipeline", f"uneven={spec}")
+    assert await n_inline_of(srv, "uneven", 60) == 0
+
+
 @sync
 async def test_inline_below_0_hands_everything_over(streamd):
     srv = streamd("--workers", 1, "--inline-below", 0)

@@ -134,6 +134,22 @@ static void lets_a_later_pipeline_replace_an_earlier_one_of_its_name(void **stat
     pipeline_set_deinit(&set);
 }
 
+static void those_that_wait_or_leave_frames_out_are_uneven(void **state)
+{
+    (void)state;
+    const char *specs[] = {"quick=null",       "seldom=motion:every=2", "other=unix:/nonexistent",
+                           "mixed=null+other", "pauses=null+seldom",    "plain=motion+null"};
+    const bool uneven[] = {false, true, true, true, true, false};
+    struct pipeline_set set;
+    assert_int_equal(pipeline_set_init(&set, specs, N(specs), NULL), 0);
+    for (size_t i = 0; i < N(specs); i++) {
+        const struct pipeline *p = &set.item[set.n - N(specs) + i];
+        if (pipeline_is_uneven(p) != uneven[i])
+            fail_msg("%s", specs[i]);
+    }
+    pipeline_set_deinit(&set);
+}
+
 static const char *str_of(const cJSON *object, const char *key)
 {
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
@@ -382,6 +398,7 @@ int main(void)
         cmocka_unit_test(has_every_kind_under_its_own_name_with_its_defaults),
         cmocka_unit_test(sets_the_parameters_asked_for_and_no_others),
         cmocka_unit_test(lets_a_later_pipeline_replace_an_earlier_one_of_its_name),
+        cmocka_unit_test(those_that_wait_or_leave_frames_out_are_uneven),
         cmocka_unit_test(lists_name_kind_summary_and_parameters_as_json),
         cmocka_unit_test(null_delay_and_spin_add_nothing_to_the_result),
         cmocka_unit_test(delay_takes_at_least_its_time_and_spin_its_cpu),

@@ -640,6 +640,7 @@ static void gives_each_session_a_state_of_its_own(void **state)
     void *session[2];
     build("now", "");
     assert_int_equal(open_with(&p, "session_count", NULL), 0);
+    assert_false(p.kind->waits(&p));
     for (size_t i = 0; i < 2; i++)
         session[i] = p.kind->session_new(&p);
     for (size_t i = 0; i < N(want); i++) {
@@ -675,6 +676,7 @@ static void calls_process_once_at_a_time_if_asked(void **state)
     build("now", "-DFLAGS=SP_ONE_AT_A_TIME");
     check("one", 1, "{\"status\":\"late\"}"); /* its turn came too late */
     assert_int_equal(open_with(&p, "inside", NULL), 0);
+    assert_true(p.kind->waits(&p));
     for (size_t i = 0; i < N(thread); i++)
         assert_int_equal(pthread_create(&thread[i], NULL, run_frames, &p), 0);
     for (size_t i = 0; i < N(thread); i++) {

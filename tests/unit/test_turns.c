@@ -496,6 +496,9 @@ static void a_cheap_frame_of_an_idle_seat_is_the_callers(void **state)
     make_cheap(b, 0);
     assert_false(turns_runs_here(&b->turns, &b->seat[1]));
     assert_true(turns_runs_here(&b->turns, &b->seat[0]));
+    b->seat[0].never_cheap = true;
+    assert_false(turns_runs_here(&b->turns, &b->seat[0]));
+    b->seat[0].never_cheap = false;
     struct frame *f = frame_now(b, 0);
     struct turns_outcome out = turns_submit(&b->turns, &b->seat[0], f);
     assert_int_equal(out.verdict, VERDICT_RUN);
