@@ -145,27 +145,46 @@ static void on_wake(struct ev_loop *ev, struct ev_async *w, int events)
         ev_break(ev, EVBREAK_ALL);
 }
 
-/* ---- start ---- */
-
-static void release(struct ev_loop *ev) EV_NOEXCEPT
-{
-    struct io *io = ev_userdata(ev);
-    pthread_mutex_unlock(&io->lock);
-}
+/* ---- standing still ---- */
 
 /* An unlocked mutex is not handed to who waits for it: a busy thread would lock it again before
  * that one has woken up, thousands of times in a row. So it has to wait at the gate first. */
-static void lock_in_turn(struct io *io)
+void io_lock(struct io *io)
 {
     pthread_mutex_lock(&io->gate);
     pthread_mutex_lock(&io->lock);
     pthread_mutex_unlock(&io->gate);
 }
 
+void io_unlock(struct io *io)
+{
+    pthread_mutex_unlock(&io->lock);
+}
+
+/* Stands still itself, or two that look at each other would wait for ever. */
+void io_look(struct io *self, void (*look)(const struct io *io, void *ctx), void *ctx)
+{
+    struct streamd *d = self->d;
+    io_unlock(self);
+    for (unsigned i = 0; i < d->n_io; i++) {
+        io_lock(&d->io[i]);
+        look(&d->io[i], ctx);
+        io_unlock(&d->io[i]);
+    }
+    io_lock(self);
+}
+
+static void release(struct ev_loop *ev) EV_NOEXCEPT
+{
+    io_unlock(ev_userdata(ev));
+}
+
 static void acquire(struct ev_loop *ev) EV_NOEXCEPT
 {
-    lock_in_turn(ev_userdata(ev));
+    io_lock(ev_userdata(ev));
 }
+
+/* ---- start ---- */
 
 static void enter(void *ctx, int fd, const char *bytes, size_t n)
 {
@@ -265,10 +284,10 @@ void io_deinit(struct io *io)
 
 void io_run(struct io *io)
 {
-    pthread_mutex_lock(&io->lock);
+    io_lock(io);
     while (!atomic_load(&io->d->stopped))
         ev_run(io->ev, 0);
-    pthread_mutex_unlock(&io->lock);
+    io_unlock(io);
 }
 
 static void *run(void *arg)
@@ -289,18 +308,4 @@ void io_join(struct io *io)
     if (io->has_thread)
         pthread_join(io->thread, NULL);
     io->has_thread = false;
-}
-
-/* Its own lock is free meanwhile, or two that look at each other would wait for ever. Nothing
- * of self changes: only its thread could, and that is here. */
-void io_look(struct io *self, void (*look)(const struct io *io, void *ctx), void *ctx)
-{
-    struct streamd *d = self->d;
-    pthread_mutex_unlock(&self->lock);
-    for (unsigned i = 0; i < d->n_io; i++) {
-        lock_in_turn(&d->io[i]);
-        look(&d->io[i], ctx);
-        pthread_mutex_unlock(&d->io[i].lock);
-    }
-    lock_in_turn(self);
 }

@@ -2,9 +2,9 @@
  * that came through it, and what they share.
  *
  * A session stays on the thread that it came to, so nothing of it is ever locked for another. The
- * thread holds its lock whenever it does not sleep: who holds the lock of another thread sees that
- * one stand still between two events (io_look). Uncontended, that costs four atomic
- * operations a turn.
+ * thread holds its lock unless it sleeps or is in a pipeline: who holds the lock of another thread
+ * sees that one stand still (io_look). Uncontended, that costs four atomic operations a turn, and
+ * four for each frame that it runs itself.
  *
  * Ownership: struct streamd has them all. Threads: its own, unless a function says otherwise.
  */
@@ -32,7 +32,7 @@ struct io {
     unsigned number; /* from 0 */
     pthread_t thread;
     bool has_thread;      /* of its own: all but the first */
-    pthread_mutex_t lock; /* held by its thread unless that sleeps */
+    pthread_mutex_t lock; /* see io_lock */
     pthread_mutex_t gate; /* held on the way to the lock: who came first is next */
     struct ev_loop *ev;   /* libwebsockets', and so ours: see loop.h */
     struct ev_async wake;
@@ -77,6 +77,11 @@ void io_hand_over(struct io *io, int fd);
 
 /* Answers everything that its frames' workers have finished. */
 void io_collect(struct io *io);
+
+/* Its thread lets others look while it runs a pipeline, which may take as long as it likes. Who has
+ * the lock of another thread sees that one stand still. */
+void io_unlock(struct io *io);
+void io_lock(struct io *io);
 
 /* Calls look for each I/O thread in turn while that one stands still. Only from a callback of
  * self's loop, which does not go on meanwhile. */

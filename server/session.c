@@ -323,8 +323,19 @@ void session_on_finished(struct session *s, struct frame *f)
         bury(s);
 }
 
+/* With runs_here the pipeline is run meanwhile, and may take as long as it likes. */
+static struct turns_outcome hand_in(struct session *s, struct frame *f, bool runs_here)
+{
+    if (runs_here)
+        io_unlock(s->io);
+    struct turns_outcome out = sched_submit(s->io->sched, &s->seat, f);
+    if (runs_here)
+        io_lock(s->io);
+    return out;
+}
+
 /* Takes a complete, valid frame: from here on it is in the ledger. */
-static void submit(struct session *s, struct frame *f)
+static void submit(struct session *s, struct frame *f, bool runs_here)
 {
     f->session = s;
     f->outlet = &s->io->outlet;
@@ -335,7 +346,7 @@ static void submit(struct session *s, struct frame *f)
     f->index = s->ledger.received++;
     s->last_frame_us = s->heard_us;
     s->n_out++;
-    struct turns_outcome out = sched_submit(s->io->sched, &s->seat, f);
+    struct turns_outcome out = hand_in(s, f, runs_here);
     if (out.dropped)
         drop(s, out.dropped, out.dropped->reason);
     if (out.here) {
@@ -371,7 +382,7 @@ void session_on_piece(struct session *s, const struct assembly_piece *piece)
     case ASSEMBLY_MORE:
         break;
     case ASSEMBLY_FRAME:
-        submit(s, assembly_take(&s->assembly));
+        submit(s, assembly_take(&s->assembly), it.lasts);
         break;
     case ASSEMBLY_DROP:
         refuse(s, assembly_drop(&s->assembly));
@@ -485,6 +496,8 @@ void session_abandon(struct session *s)
 {
     s->ledger.dropped[DROP_CLOSED] += s->n_out;
     s->n_out = 0;
+    if (!s->end_reason) /* its thread is in a pipeline and could not end it */
+        s->end_reason = "shutdown";
     log_disconnect(s);
     ledger_add(&s->io->stats.ended, &s->ledger);
     s->ledger = (struct ledger){0};

@@ -75,7 +75,8 @@ static void add_io(const struct io *io, void *ctx)
     for (const struct session *v = io->sessions; v; v = v->next)
         if (v->wsi)
             t->in_state[v->pressure.state]++;
-    t->own_busy_us += io->own.busy_us;
+    if (io->own.threads)
+        t->own_busy_us += sched_busy_us(io->sched);
 }
 
 /* ---- the text ---- */

@@ -81,6 +81,18 @@ async def test_pages_tell_that_it_drains_while_another_thread_is_at_work(streamd
     srv.wait_exit()
 
 
+@sync
+async def test_a_thread_in_a_pipeline_holds_up_neither_pages_nor_the_end(streamd):
+    """The second session is on the second thread, which runs its frame itself."""
+    srv = streamd("--io-threads", 2, "--workers", 0, "--drain-timeout", "1s",
+                  "--pipeline", "stuck=delay:ms=60000")  # fmt: skip
+    async with srv.connect("null") as first, srv.connect("stuck") as second:
+        await occupy(srv, second, jpegs.GRAY)
+        assert "result" in await ask(first, jpegs.GRAY)
+        done = srv.stop()
+    assert (done["received"], done["answered"], done["dropped"]) == (2, 1, 1)
+
+
 def test_a_second_server_on_the_port_is_refused(streamd):
     srv = streamd("--io-threads", 2)
     ran = run_streamd("--io-threads", 2, "--listen", f"127.0.0.1:{srv.port}")
