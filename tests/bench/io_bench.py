@@ -254,7 +254,7 @@ def largest_step(cpu, who):
 def times(closed_loop, who, other):
     """How many times other's frames/s at 46 KB."""
     at = closed_loop[str(FRAME_BYTES)]
-    return at[other]["cpu_us"] / at[who]["cpu_us"]
+    return at[other]["ratio"] / at[who]["ratio"]
 
 
 class Goal(typing.NamedTuple):
