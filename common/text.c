@@ -70,7 +70,10 @@ void text_add(struct text *t, const char *s)
 
 void text_add_char(struct text *t, char c)
 {
-    text_add_bytes(t, &c, 1);
+    if (!reserve(t, 1))
+        return;
+    t->data[t->len++] = c;
+    t->data[t->len] = '\0';
 }
 
 void text_add_u64(struct text *t, uint64_t v)

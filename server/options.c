@@ -1,5 +1,6 @@
 #include "server/options.h"
 
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,11 +13,20 @@ static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL}
 #define IO_MAX      256
 #define PIXELS_MAX  1e9 /* RGB of more has no length in 32 bits, which workers are told */
 
+/* That this process may run on, which taskset or a container can make fewer than there are. */
+static uint64_t n_cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return (uint64_t)CPU_COUNT(&set);
+    long n = sysconf(_SC_NPROCESSORS_ONLN); /* more than fit in the set */
+    return n > 0 ? (uint64_t)n : 1;
+}
+
 static int read_workers(const char *text, uint64_t *n, struct err *e)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (strcmp(text, "auto") == 0)
-        *n = cores > 0 ? (uint64_t)cores : 1;
+        *n = n_cores();
     else if (opt_parse_count(text, n, NULL) < 0 || *n > WORKERS_MAX)
         return err_set(e, EXIT_USAGE, "'%.80s' is neither auto nor a number from 0 to %d", text,
                        WORKERS_MAX);
@@ -27,9 +37,8 @@ static int read_workers(const char *text, uint64_t *n, struct err *e)
  * threads themselves they are all there is. */
 static int read_io_threads(const char *text, uint64_t n_workers, uint64_t *n, struct err *e)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (strcmp(text, "auto") == 0)
-        *n = cores < 1 ? 1 : n_workers ? ((uint64_t)cores + 3) / 4 : (uint64_t)cores;
+        *n = n_workers ? (n_cores() + 3) / 4 : n_cores();
     else if (opt_parse_count(text, n, NULL) < 0 || *n < 1 || *n > IO_MAX)
         return err_set(e, EXIT_USAGE, "'%.80s' is neither auto nor a number from 1 to %d", text,
                        IO_MAX);

@@ -132,6 +132,8 @@ void sched_stop(struct sched *s)
 
 bool sched_runs_here(struct sched *s, const struct seat *seat)
 {
+    if (s->turns.always_here)
+        return turns_runs_here(&s->turns, seat); /* no worker that could look at the seat */
     pthread_mutex_lock(&s->lock);
     bool here = turns_runs_here(&s->turns, seat);
     pthread_mutex_unlock(&s->lock);
@@ -142,11 +144,12 @@ struct turns_outcome sched_submit(struct sched *s, struct seat *seat, struct fra
 {
     pthread_mutex_lock(&s->lock);
     struct turns_outcome out = turns_submit(&s->turns, seat, f);
+    bool calls = out.verdict == VERDICT_RUN && !out.here && s->turns.n_free;
     if (out.here)
         run_turn(s, seat, f, &f->outlet->decode);
-    else if (out.verdict == VERDICT_RUN)
-        pthread_cond_signal(&s->work);
     pthread_mutex_unlock(&s->lock);
+    if (calls) /* only now: who is called under the lock has to wait for it at once */
+        pthread_cond_signal(&s->work);
     return out;
 }
 

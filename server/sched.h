@@ -61,7 +61,8 @@ int sched_start(struct sched *s, const struct sched_options *o, struct err *e);
  * called after it. */
 void sched_stop(struct sched *s);
 
-/* Whether the next frame of that seat, if it is run at all, is run by sched_submit. */
+/* Whether the next frame of that seat, if it is run at all, is run by sched_submit. Only on the
+ * seat's thread: with 0 workers nobody else looks at it. */
 bool sched_runs_here(struct sched *s, const struct seat *seat);
 
 /* Takes f, which has an outlet; gives back the frame that was dropped for it, or f itself: see
