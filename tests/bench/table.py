@@ -135,10 +135,15 @@ def drops(by_reason):
     return ", ".join(told) or "0"
 
 
+SHOWN_BESIDE = (0.5, 1, 2, 4)  # of the others than `latest`; the picture has all
+
+
 def curve_rows(curve):
     rows = []
     for contender, loads in curve["points"].items():
         for load, rounds in loads.items():
+            if contender != "latest" and float(load) not in SHOWN_BESIDE:
+                continue
             p = at_load(rounds)
             rows.append(
                 (
@@ -209,7 +214,8 @@ def curve_text(report):
         f" {c['sessions']} sessions at random phases; all numbers per second, medians of"
         f" {c['rounds']} interleaved windows of {c['window_s']} s that begin {c['warm_s']} s after"
         f" the first frame. *Good* is answered within {report['budget_ms']} ms. The usual server"
-        " tells no reasons; what it neither answered nor dropped is still in buffers.\n"
+        " tells no reasons; what it neither answered nor dropped is still in buffers. The picture"
+        " has all loads of all.\n"
     )
 
 
