@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -98,6 +99,30 @@ def test_the_pages_name_all_that_the_programs_tell(streamd):
     for event in ctl.out.events:
         assert_named(page, [event["event"], *event])
     assert_named(page, ctl.end["latency"])
+
+
+def commands(program):
+    """What README says to type, without what is piped in front and behind."""
+    text = (harness.ROOT / "README.md").read_text()
+    for line in re.findall(r"^    \$ (.*)$", text, re.M):
+        lexer = shlex.shlex(line, posix=True, punctuation_chars="|")
+        lexer.whitespace_split, lexer.commenters = True, "#"
+        words = list(lexer)
+        if program in words:
+            behind = words[words.index(program) + 1:]
+            yield behind[:behind.index("|")] if "|" in behind else behind
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_readme_says_to_type_is_understood(program):
+    found = list(commands(program))
+    assert len(found) > 3
+    for words in found:
+        done = subprocess.run([PROGRAMS[program](), *words, "--print-config"], text=True,
+                              env=ctl_helpers.clean_env(), capture_output=True)
+        assert done.returncode == 0, (words, done.stderr)
+        if program == "streamd":  # --print-config ends it before it complains of arguments
+            assert all(flag.startswith("--") for flag in words[::2]), words
 
 
 @pytest.mark.parametrize("page", ["streamd.8", "streamctl.1", "streamload.1", "streamd-protocol.7",
