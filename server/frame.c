@@ -1,6 +1,7 @@
 #include "server/frame.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define CLASS_BYTES_MIN   ((size_t)16 << 10)
 #define RESULT_KEPT_BYTES ((size_t)16 << 10) /* of an idle frame: results are short */
@@ -91,28 +92,54 @@ static bool take_memory(struct pool *p, size_t n)
     return memory_take(p->memory, n);
 }
 
-int frame_reserve(struct pool *p, struct frame *f, size_t used, size_t n)
+/* An idle frame's buffer of that class for its own. Frames that come in many pieces begin in a
+ * small class and end in a large one: without this each would grow a new buffer, and leave it to
+ * an ever longer list. */
+static bool swap_with_idle(struct pool *p, struct frame *f, size_t used, unsigned k)
 {
-    if (n <= f->cap)
-        return 0;
-    unsigned k = class_of(n);
-    size_t more = (CLASS_BYTES_MIN << k) - f->cap;
-    if (k == POOL_CLASSES || !take_memory(p, more))
+    struct frame *idle = take_idle(p, k);
+    if (!idle)
+        return false;
+    struct frame small = *f;
+    if (used)
+        memcpy(idle->data, f->data, used);
+    f->data = idle->data;
+    f->cap = idle->cap;
+    idle->data = small.data;
+    idle->cap = small.cap;
+    pool_put(p, idle);
+    return true;
+}
+
+static int grow(struct pool *p, struct frame *f, size_t used, size_t cap)
+{
+    size_t more = cap - f->cap;
+    if (!take_memory(p, more))
         return -1;
     /* Growing an empty buffer must not copy its old content. */
     if (used == 0) {
         free(f->data);
         f->data = NULL;
     }
-    uint8_t *grown = realloc(f->data, f->cap + more);
+    uint8_t *grown = realloc(f->data, cap);
     if (!grown) {
         memory_give(p->memory, f->data ? more : more + f->cap);
         f->cap = f->data ? f->cap : 0;
         return -1;
     }
     f->data = grown;
-    f->cap += more;
+    f->cap = cap;
     return 0;
+}
+
+int frame_reserve(struct pool *p, struct frame *f, size_t used, size_t n)
+{
+    unsigned k = class_of(n);
+    if (n <= f->cap)
+        return 0;
+    if (k == POOL_CLASSES)
+        return -1;
+    return swap_with_idle(p, f, used, k) ? 0 : grow(p, f, used, CLASS_BYTES_MIN << k);
 }
 
 static struct frame *frame_new(struct pool *p, size_t n)

@@ -218,6 +218,27 @@ static void a_grown_frame_goes_back_to_its_new_class(void **state)
     pool_deinit(&p);
 }
 
+/* As large messages do, of which only a part is trusted in advance. */
+static void frames_that_grow_use_what_grew_before(void **state)
+{
+    (void)state;
+    struct memory m = {.max_bytes = 0};
+    struct pool p = pool_make(&m, 64 * MIB);
+    for (unsigned i = 0; i < 100; i++) {
+        struct frame *f = pool_get(&p, 300 * KIB);
+        memset(f->data, (int)i, 300 * KIB);
+        assert_int_equal(frame_reserve(&p, f, 300 * KIB, MIB), 0);
+        assert_int_equal(f->cap, MIB);
+        for (size_t k = 0; k < 300 * KIB; k++)
+            assert_int_equal(f->data[k], i);
+        pool_put(&p, f);
+    }
+    assert_true(m.used_bytes <= 512 * KIB + MIB);
+    assert_int_equal(m.used_bytes, p.idle_bytes);
+    pool_deinit(&p);
+    assert_int_equal(m.used_bytes, 0);
+}
+
 /* frame_reserve leaves a frame without a buffer when memory runs out. */
 static void a_frame_without_a_buffer_is_not_used_again(void **state)
 {
@@ -258,6 +279,7 @@ int main(void)
         cmocka_unit_test(a_long_result_is_not_kept),
         cmocka_unit_test(growing_keeps_the_bytes_that_are_used),
         cmocka_unit_test(a_grown_frame_goes_back_to_its_new_class),
+        cmocka_unit_test(frames_that_grow_use_what_grew_before),
         cmocka_unit_test(a_frame_without_a_buffer_is_not_used_again),
         cmocka_unit_test(putting_nothing_back_is_fine),
     };
