@@ -92,7 +92,8 @@ static void name_peer(struct lws *wsi, char out[64])
     snprintf(out, 64, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-static void link_in(struct session *s)
+/* How many sessions there are with it: of two that come at once one is the first. */
+static unsigned link_in(struct session *s)
 {
     s->next = s->io->sessions;
     if (s->next)
@@ -100,8 +101,8 @@ static void link_in(struct session *s)
     s->io->sessions = s;
     s->io->stats.sessions_total++;
     atomic_fetch_add(&s->io->n_sessions, 1);
-    atomic_fetch_add(&s->io->d->n_sessions, 1);
     atomic_fetch_add(&s->io->d->n_traces, 1);
+    return atomic_fetch_add(&s->io->d->n_sessions, 1) + 1;
 }
 
 static void unlink_and_free(struct session *s)
@@ -503,12 +504,12 @@ void session_abandon(struct session *s)
     s->ledger = (struct ledger){0};
 }
 
-static void greet(struct session *s)
+static void greet(struct session *s, unsigned n_sessions)
 {
     static const char full[] = "The server has as many sessions as it may have: try again later";
     uint64_t sessions_max = s->io->d->settings->sessions_max;
     char detail[PROTO_ID_MAX + 80];
-    if (sessions_max && atomic_load(&s->io->d->n_sessions) > sessions_max) {
+    if (sessions_max && n_sessions > sessions_max) {
         fail_session(s, PROTO_INTERNAL_ERROR, full, sizeof full - 1);
         s->close_code = CLOSE_TRY_AGAIN_LATER;
         s->end_reason = "full";
@@ -548,9 +549,9 @@ struct session *session_new(struct io *io, struct lws *wsi, const struct proto_q
     s->seat.never_cheap = p && pipeline_is_uneven(p);
     make_uuid4(s->id);
     name_peer(wsi, s->peer);
-    link_in(s);
+    unsigned n_sessions = link_in(s);
     log_connect(s);
-    greet(s);
+    greet(s, n_sessions);
     io_session_opened(io);
     return s;
 }

@@ -5,7 +5,8 @@ import collections
 import pytest
 
 import jpegs
-from harness import ask, ms, occupy, receive_to_end, run_streamd, sync, until
+import rawws
+from harness import TIMEOUT_S, ask, ms, occupy, receive_to_end, run_streamd, sync, until
 
 
 @sync
@@ -91,6 +92,26 @@ async def test_a_thread_in_a_pipeline_holds_up_neither_pages_nor_the_end(streamd
         assert "result" in await ask(first, jpegs.GRAY)
         done = srv.stop()
     assert (done["received"], done["answered"], done["dropped"]) == (2, 1, 1)
+
+
+def test_of_two_that_come_at_once_to_the_last_seat_one_gets_it(streamd):
+    srv = streamd("--io-threads", 2, "--max-sessions", 1)
+    head, _ = rawws.request_head(f"{rawws.PATH}?pipeline_id=null")
+    for _ in range(150):
+        two = [rawws.RawSocket(srv.port, timeout_s=TIMEOUT_S) for _ in range(2)]
+        for conn in two:
+            conn.write(head[:-1])
+        for conn in two:
+            conn.write(head[-1:])
+        told = []
+        for conn in two:
+            conn.read_until(b"\r\n\r\n")
+            conn.write(rawws.frame(rawws.BINARY, jpegs.GRAY))
+            told.append(conn.read_until(b"}"))
+        assert sum(b"result" in message for message in told) == 1
+        for conn in two:
+            conn.close()
+        srv.wait_no_session()
 
 
 def test_a_second_server_on_the_port_is_refused(streamd):
