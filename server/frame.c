@@ -134,9 +134,9 @@ static int grow(struct pool *p, struct frame *f, size_t used, size_t cap)
 
 int frame_reserve(struct pool *p, struct frame *f, size_t used, size_t n)
 {
-    unsigned k = class_of(n);
     if (n <= f->cap)
         return 0;
+    unsigned k = class_of(n);
     if (k == POOL_CLASSES)
         return -1;
     return swap_with_idle(p, f, used, k) ? 0 : grow(p, f, used, CLASS_BYTES_MIN << k);
