@@ -305,7 +305,9 @@ int io_start(struct io *io, struct err *e)
 
 void io_join(struct io *io)
 {
-    if (io->has_thread)
+    if (io->has_thread && atomic_load(&io->d->overran))
+        pthread_detach(io->thread);
+    else if (io->has_thread)
         pthread_join(io->thread, NULL);
     io->has_thread = false;
 }

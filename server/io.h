@@ -68,6 +68,7 @@ void io_deinit(struct io *io);
 /* Serves until the server has stopped: here, or in a thread of its own. */
 void io_run(struct io *io);
 int io_start(struct io *io, struct err *e);
+/* Waits for the thread, unless draining took too long: it may be in a pipeline for ever. */
 void io_join(struct io *io);
 
 /* Looks after its inbox, its outlet and the state of the server, soon. Any thread. */

@@ -180,7 +180,7 @@ int streamd_run(struct streamd *d, struct err *e)
         streamd_stop_all(d);
     else
         io_run(&d->io[0]);
-    for (unsigned i = 1; i < d->n_io && !d->overran; i++) /* see stop_at_once */
+    for (unsigned i = 1; i < d->n_io; i++)
         io_join(&d->io[i]);
     return rc;
 }
@@ -204,7 +204,7 @@ static void log_done(const struct streamd *d)
 }
 
 /* A pipeline that does not return must not keep the process: its frame is counted, and the process
- * ends with it. It may be on an I/O thread, which does not go on after it either. */
+ * ends with it. It may be on an I/O thread, which then does not go on after it. */
 static void stop_at_once(struct streamd *d)
 {
     for (unsigned i = 0; i < d->n_io; i++) {
