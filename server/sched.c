@@ -153,6 +153,13 @@ struct turns_outcome sched_submit(struct sched *s, struct seat *seat, struct fra
     return out;
 }
 
+void sched_miss(struct sched *s, struct seat *seat)
+{
+    pthread_mutex_lock(&s->lock);
+    turns_miss(&s->turns, seat);
+    pthread_mutex_unlock(&s->lock);
+}
+
 struct frame *sched_leave(struct sched *s, struct seat *seat)
 {
     pthread_mutex_lock(&s->lock);

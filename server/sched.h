@@ -69,6 +69,9 @@ bool sched_runs_here(struct sched *s, const struct seat *seat);
  * turns_submit. With out.here it has run f, which is the caller's again. */
 struct turns_outcome sched_submit(struct sched *s, struct seat *seat, struct frame *f);
 
+/* A frame of that seat was dropped on the way here. */
+void sched_miss(struct sched *s, struct seat *seat);
+
 /* Gives back the waiting frame, or NULL; a frame in work comes with sched_collect. */
 struct frame *sched_leave(struct sched *s, struct seat *seat);
 

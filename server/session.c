@@ -366,6 +366,7 @@ static void refuse(struct session *s, uint32_t id)
 {
     struct frame f = {.id = id, .arrived_us = s->heard_us, .index = s->ledger.received++};
     s->last_frame_us = s->heard_us;
+    sched_miss(s->io->sched, &s->seat);
     tell_drop(s, &f, DROP_MEMORY);
 }
 

@@ -70,6 +70,18 @@ bool turns_runs_here(const struct turns *t, const struct seat *seat)
     return is_idle && (t->always_here || is_cheap);
 }
 
+static void count_received(const struct turns *t, struct seat *seat)
+{
+    if (seat->received++ == 0)
+        seat->turn = t->n_turns; /* who is new is not ahead of those who wait */
+}
+
+void turns_miss(const struct turns *t, struct seat *seat)
+{
+    count_received(t, seat);
+    seat->dropped++;
+}
+
 struct turns_outcome turns_submit(struct turns *t, struct seat *seat, struct frame *f)
 {
     struct admit_view view = {.in_work = seat->in_work,
@@ -77,8 +89,7 @@ struct turns_outcome turns_submit(struct turns *t, struct seat *seat, struct fra
                               .received = seat->received,
                               .dropped = seat->dropped};
     struct turns_outcome out = {.verdict = admit_frame(&t->rule, &view)};
-    if (seat->received++ == 0)
-        seat->turn = t->n_turns; /* who is new is not ahead of those who wait */
+    count_received(t, seat);
     if (out.verdict == VERDICT_BUSY)
         return refuse(seat, f, out.verdict, DROP_BUSY);
     if (out.verdict == VERDICT_RATE)

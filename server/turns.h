@@ -79,6 +79,9 @@ bool turns_runs_here(const struct turns *t, const struct seat *seat);
  * to give to turns_finish. */
 struct turns_outcome turns_submit(struct turns *t, struct seat *seat, struct frame *f);
 
+/* A frame of that seat was dropped on the way here; it counts all the same. */
+void turns_miss(const struct turns *t, struct seat *seat);
+
 /* The next frame and its seat, or NULL. It is to be run, unless it is too late by now:
  * then its fate is FRAME_DROPPED already, and the next call gives the next one. */
 struct frame *turns_take(struct turns *t, uint64_t now_us, struct seat **seat);

@@ -55,6 +55,14 @@ async def test_without_any_memory_for_frames_the_server_lives(streamd):
             assert (drop["frame_index"], drop["dropped"], drop["reason"]) == (index, True, "memory")
 
 
+@sync
+async def test_what_was_dropped_for_memory_counts_for_phase17(streamd):
+    srv = streamd("--max-memory", "32KiB", "--workers", 1, "--policy", "phase17", "--budget", "off")
+    async with srv.connect("null", timing=1) as ws:
+        assert (await ask(ws, jpegs.padded(100000)))["reason"] == "memory"
+        assert (await ask(ws, jpegs.GRAY))["reason"] == "rate"  # 1 of 1
+
+
 def test_a_burst_leaves_nothing_behind(streamd):
     """60 frames of 1 MiB at once; then nobody is there and all is given back."""
     srv = streamd("--workers", 1, "--budget", "off", "--drain-timeout", "60s",

@@ -93,6 +93,18 @@ static void scripted_sequences_are_decided_as_published(void **state)
     }
 }
 
+static void frames_that_there_was_no_memory_for_count_as_well(void **state)
+{
+    (void)state;
+    struct bench *b = bench_begin(PHASE17, 0);
+    for (unsigned k = 0; k < 9; k++)
+        assert_true(our_frame(b, k, 0));
+    turns_miss(&b->turns, &b->seat[0]);
+    assert_true(our_frame(b, 10, 0)); /* 1 of 10 is not above it */
+    turns_miss(&b->turns, &b->seat[0]);
+    assert_false(our_frame(b, 12, 0));
+}
+
 /* splitmix64 (Steele, Lea, Flood 2014): neighbouring seeds give unrelated sequences. */
 static uint64_t next_random(uint64_t *random)
 {
@@ -293,6 +305,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scripted_sequences_are_decided_as_published),
+        cmocka_unit_test(frames_that_there_was_no_memory_for_count_as_well),
         cmocka_unit_test(random_sequences_are_decided_as_published),
         cmocka_unit_test(one_slow_frame_first_locks_phase17_for_ever_and_latest_not_at_all),
         cmocka_unit_test(slow_frames_now_and_then_lock_many_sessions_of_phase17_and_none_of_latest),
