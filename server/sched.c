@@ -56,7 +56,6 @@ static void run_turn(struct sched *s, struct seat *seat, struct frame *f, struct
     f->started_us = clock_now_us();
     run(s, f, decode);
     pthread_mutex_lock(&s->lock);
-    s->busy_us += f->finished_us - f->started_us;
     turns_finish(&s->turns, seat, f);
 }
 
@@ -68,8 +67,10 @@ static bool take_turn(struct sched *s, struct decode *decode)
     struct frame *f = turns_take(&s->turns, clock_now_us(), &seat);
     if (!f)
         return false;
-    if (f->fate != FRAME_DROPPED)
+    if (f->fate != FRAME_DROPPED) {
         run_turn(s, seat, f, decode);
+        s->busy_us += f->finished_us - f->started_us;
+    }
     put_finished(s, f);
     return true;
 }

@@ -44,7 +44,6 @@ struct totals {
     struct stats stats;
     struct ledger ledger;
     uint64_t in_state[PRESSURE_STATES];
-    uint64_t own_busy_us; /* of pipelines on the I/O threads */
 };
 
 static void add_histogram(struct stats_histogram *sum, const struct stats_histogram *h)
@@ -75,8 +74,6 @@ static void add_io(const struct io *io, void *ctx)
     for (const struct session *v = io->sessions; v; v = v->next)
         if (v->wsi)
             t->in_state[v->pressure.state]++;
-    if (io->own.threads)
-        t->own_busy_us += sched_busy_us(io->sched);
 }
 
 /* ---- the text ---- */
@@ -240,7 +237,7 @@ static void workers_of_pipelines(struct text *out, const struct pipeline_set *se
 static void write_all(struct text *out, struct streamd *d, const struct totals *t)
 {
     const struct stats *s = &t->stats;
-    uint64_t busy_us = t->own_busy_us + (d->sched.threads ? sched_busy_us(&d->sched) : 0);
+    uint64_t busy_us = d->sched.threads ? sched_busy_us(&d->sched) : 0;
     sessions(out, d, t);
     frames(out, &t->ledger);
     counter(out, "streamd_slow_downs_total", s->slow_downs, "slow_down warnings sent.");
@@ -268,7 +265,7 @@ static void write_all(struct text *out, struct streamd *d, const struct totals *
 
 void stats_write_metrics(struct io *self, struct text *out)
 {
-    struct totals t = {.own_busy_us = 0};
+    struct totals t = {.ledger = {0}};
     if (stats_init(&t.stats, self->d->pipelines.n, NULL) == 0) {
         io_look(self, add_io, &t);
         write_all(out, self->d, &t);

@@ -159,6 +159,27 @@ static void no_workers_run_the_frame_in_the_callers_thread(void **state)
     bench_end(&b);
 }
 
+static void what_the_caller_runs_keeps_no_worker_busy(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_start(&b, 1);
+    b.floods = true; /* takes its time */
+    b.sched.turns.here_below_us = 1;
+    b.seat[0].cheap.n_quick = 1000;
+    let_go(&b, 2);
+    struct frame *f = frame_of(&b, 0, 0);
+    assert_true(sched_submit(&b.sched, &b.seat[0], f).here);
+    assert_true(f->finished_us > f->started_us);
+    assert_int_equal(sched_busy_us(&b.sched), 0);
+    pool_put(&b.pool, f);
+    submit(&b, 0, 1);
+    await(&b.finished, 1);
+    assert_true(sched_busy_us(&b.sched) > 0);
+    sched_stop(&b.sched);
+    bench_end(&b);
+}
+
 static void the_io_thread_is_woken_once_for_many_frames(void **state)
 {
     (void)state;
@@ -320,6 +341,7 @@ int main(void)
         cmocka_unit_test(what_a_free_worker_was_given_is_run_before_the_end),
         cmocka_unit_test(an_idle_scheduler_stops_at_once),
         cmocka_unit_test(no_workers_run_the_frame_in_the_callers_thread),
+        cmocka_unit_test(what_the_caller_runs_keeps_no_worker_busy),
         cmocka_unit_test(the_io_thread_is_woken_once_for_many_frames),
         cmocka_unit_test(each_frame_comes_out_where_it_belongs),
         cmocka_unit_test(frames_that_free_workers_were_given_are_the_head_of_the_line),
