@@ -8,7 +8,7 @@
  * EOI (streamd-protocol(7)).
  *
  * Ownership: the assembly owns the unfinished frame; assembly_take gives it
- * away. Threads: the I/O thread.
+ * away. Threads: its session's I/O thread.
  */
 #pragma once
 

@@ -3,9 +3,10 @@
  * A frame has exactly one owner at any moment: the session's assembly, then the
  * session's seat at the scheduler, then a worker, then the scheduler's list of
  * finished frames, then the session again, which answers it and gives it back
- * to the pool. Buffers are powers of two, kept for reuse up to a limit, because
- * allocating per frame costs tail latency with many sessions; what was not needed for a while
- * goes back to the system, so a burst leaves nothing behind. All pools together stay below a cap.
+ * to the pool; one that the I/O thread runs itself skips the list. Buffers are powers of two, kept
+ * for reuse up to a limit, because allocating per frame costs tail latency with many sessions; what
+ * was not needed for a while goes back to the system, so a burst leaves nothing behind. All pools
+ * together stay below a cap.
  *
  * Threads: a pool belongs to its I/O thread; a frame to whoever owns it.
  */
@@ -32,9 +33,9 @@ enum frame_fate {
 };
 
 struct frame {
-    uint8_t *data; /* the message as it came, with its 16-byte header if there is one */
+    uint8_t *data; /* room for the message, with its 16-byte header if there is one */
     size_t cap;
-    const uint8_t *jpeg; /* points into data, or to where it was received */
+    const uint8_t *jpeg; /* points into data, or to where it was received, and data is not used */
     size_t jpeg_bytes;
 
     struct session *session;         /* borrowed; a session outlives its frames */

@@ -5,7 +5,7 @@
  * waiting or in work. Frames that did not pass the checks never were frames:
  * they are `rejected`, beside the sum.
  *
- * Threads: the I/O thread.
+ * Threads: one at a time.
  */
 #pragma once
 

@@ -9,7 +9,7 @@
  * Its stderr becomes log lines (event worker_stderr), at most 20 a second; the rest is counted.
  *
  * Ownership: the caller's storage; minder_deinit ends the process and the thread.
- * Threads:   all calls on one thread; minder_pid on any.
+ * Threads:   one call at a time; minder_pid at any time.
  * Sources:   Linux man-pages prctl(2), signal-safety(7), setpgid(2), pidfd_open(2).
  */
 #pragma once

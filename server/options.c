@@ -99,7 +99,7 @@ static const struct opt opts[] = {
      .def = "auto",
      OPT_AT(settings, workers_text),
      .check = check_workers,
-     .help = "run pipelines in N threads; auto is one per core; 0 runs them on the I/O thread, "
+     .help = "run pipelines in N threads; auto is one per core; 0 runs them on the I/O threads, "
              "which pays for the cheapest ones only"},
     {.kind = OPT_TIME_US,
      .name = "inline-below",

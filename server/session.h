@@ -5,7 +5,8 @@
  * (stream.c) translate into the session_on_* functions; every decision about a
  * frame is in assembly.h, admit.h and pressure.h.
  *
- * Ownership: made and freed here; linked into struct io. Threads: I/O.
+ * Ownership: made and freed here; linked into struct io. Threads: that of its io; others may read
+ * what /sessions tells while that stands still (io_look).
  */
 #pragma once
 

@@ -3,7 +3,7 @@
  * Times go into fixed buckets with an edge at exactly 0.037 s, so that the
  * share within the budget is one ratio of two series.
  *
- * Threads: I/O.
+ * Threads: each I/O thread has its own; others read it while that stands still (io_look).
  */
 #pragma once
 

@@ -19,10 +19,10 @@
  *
  * Threads: sp_plugin_entry, open and close: no other call for that instance runs at the same time.
  * session_open, process, session_close: any thread, not always the same; never two at once for one
- * session, but for many sessions at once, of which SP_ONE_AT_A_TIME spares process. All sessions
- * wait while session_open or session_close runs, so what takes long, such as loading a model, is
- * done in open. A plugin may have threads of its own; of the functions it is given they may call
- * only sp_host.log.
+ * session, but for many sessions at once, of which SP_ONE_AT_A_TIME spares process. Other
+ * sessions wait while session_open or session_close runs, so what takes long, such as loading a
+ * model, is done in open. A plugin may have threads of its own; of the functions it is given they
+ * may call only sp_host.log.
  *
  * Ownership: what streamd hands to a call is borrowed until that call returns; only struct sp_host
  * is valid until close returns. What the plugin hands to streamd is borrowed until the call that
