@@ -9,11 +9,22 @@ import rawws
 from harness import TIMEOUT_S, ask, ms, occupy, receive_to_end, run_streamd, sync, until
 
 
+async def connect_in_turn(srv, *pipelines):
+    """Each when the one before is counted: a client knows of its session a moment earlier, and of
+    two that come within that moment both go to the thread that has the fewest."""
+    sessions, n = [], len(srv.sessions())
+    for pipeline in pipelines:
+        sessions.append(await srv.connect(pipeline))
+        n += 1
+        until(lambda n=n: len(srv.sessions()) == n, f"{n} sessions")
+    return sessions
+
+
 @sync
 async def test_sessions_are_spread_evenly_and_told_together(streamd):
     srv = streamd("--io-threads", 4)
     assert srv.metrics().value("streamd_io_threads") == 4
-    open_ones = [await srv.connect("null") for _ in range(12)]
+    open_ones = await connect_in_turn(srv, *["null"] * 12)
     for i, ws in enumerate(open_ones):
         for _ in range(i + 1):
             await ask(ws, jpegs.GRAY)
@@ -33,7 +44,7 @@ async def test_sessions_are_spread_evenly_and_told_together(streamd):
 @sync
 async def test_a_thread_that_lost_its_sessions_gets_the_next_ones(streamd):
     srv = streamd("--io-threads", 2)
-    open_ones = [await srv.connect("null") for _ in range(6)]
+    open_ones = await connect_in_turn(srv, *["null"] * 6)
     where = {row["peer"]: row["io_thread"] for row in srv.sessions()}
 
     def thread_of(ws):
@@ -45,7 +56,7 @@ async def test_a_thread_that_lost_its_sessions_gets_the_next_ones(streamd):
         if ws not in left:
             await ws.close()
     until(lambda: len(srv.sessions()) == 3, "three are left")
-    again = [await srv.connect("null") for _ in range(3)]
+    again = await connect_in_turn(srv, *["null"] * 3)
     assert collections.Counter(row["io_thread"] for row in srv.sessions()) == {0: 3, 1: 3}
     for ws in [*left, *again]:
         await ws.close()
@@ -87,10 +98,10 @@ async def test_a_thread_in_a_pipeline_holds_up_neither_pages_nor_the_end(streamd
     """The second session is on the second thread, which runs its frame itself."""
     srv = streamd("--io-threads", 2, "--workers", 0, "--drain-timeout", "1s",
                   "--pipeline", "stuck=delay:ms=60000")  # fmt: skip
-    async with srv.connect("null") as first, srv.connect("stuck") as second:
-        await occupy(srv, second, jpegs.GRAY)
-        assert "result" in await ask(first, jpegs.GRAY)
-        done = srv.stop()
+    first, second = await connect_in_turn(srv, "null", "stuck")
+    await occupy(srv, second, jpegs.GRAY)
+    assert "result" in await ask(first, jpegs.GRAY)
+    done = srv.stop()
     assert (done["received"], done["answered"], done["dropped"]) == (2, 1, 1)
 
 
