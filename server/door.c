@@ -24,12 +24,11 @@ struct guest {
 
 /* ---- guests ---- */
 
-/* Forgets the guest; its descriptor is the caller's. */
+/* Forgets the guest; its descriptor and its place among the people are the caller's. */
 static int guest_release(struct guest *g)
 {
     struct door *d = g->door;
     int fd = g->watch.fd;
-    atomic_fetch_sub(&d->n_guests, 1);
     loop_watch_remove(d->loop, &g->watch);
     loop_timer_cancel(d->loop, &g->deadline);
     *(g->prev ? &g->prev->next : &d->guests) = g->next;
@@ -39,9 +38,17 @@ static int guest_release(struct guest *g)
     return fd;
 }
 
+static void leave(struct door *d, int fd)
+{
+    atomic_fetch_sub(d->n_people, 1);
+    close(fd);
+}
+
 static void guest_hangup(void *guest)
 {
-    close(guest_release(guest));
+    struct guest *g = guest;
+    struct door *d = g->door;
+    leave(d, guest_release(g));
 }
 
 /* Closing with unread bytes would reset the connection and destroy the answer
@@ -67,7 +74,7 @@ static void guest_enter(struct guest *g, const struct head *h)
     text_add_bytes(&bytes, g->bytes + h->n_bytes, g->n - h->n_bytes);
     int fd = guest_release(g);
     if (bytes.cut)
-        close(fd); /* out of memory */
+        leave(d, fd); /* out of memory */
     else
         d->enter(d->ctx, fd, bytes.data, bytes.len);
     text_deinit(&bytes);
@@ -107,8 +114,7 @@ void door_welcome(struct door *d, int fd)
 {
     struct guest *g = calloc(1, sizeof *g);
     if (!g) {
-        atomic_fetch_sub(&d->n_guests, 1);
-        close(fd);
+        leave(d, fd);
         return;
     }
     g->door = d;
