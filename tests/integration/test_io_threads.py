@@ -10,8 +10,7 @@ from harness import TIMEOUT_S, ask, ms, occupy, receive_to_end, run_streamd, syn
 
 
 async def connect_in_turn(srv, *pipelines):
-    """Each when the one before is counted: a client knows of its session a moment earlier, and of
-    two that come within that moment both go to the thread that has the fewest."""
+    """Each when the server tells of the one before, which it does a moment after the client knows."""
     sessions, n = [], len(srv.sessions())
     for pipeline in pipelines:
         sessions.append(await srv.connect(pipeline))
