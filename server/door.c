@@ -24,11 +24,12 @@ struct guest {
 
 /* ---- guests ---- */
 
-/* Forgets the guest; its descriptor and its place among the people are the caller's. */
+/* Forgets the guest; its descriptor is the caller's. */
 static int guest_release(struct guest *g)
 {
     struct door *d = g->door;
     int fd = g->watch.fd;
+    atomic_fetch_sub(&d->n_guests, 1);
     loop_watch_remove(d->loop, &g->watch);
     loop_timer_cancel(d->loop, &g->deadline);
     *(g->prev ? &g->prev->next : &d->guests) = g->next;
@@ -38,17 +39,9 @@ static int guest_release(struct guest *g)
     return fd;
 }
 
-static void leave(struct door *d, int fd)
-{
-    atomic_fetch_sub(d->n_people, 1);
-    close(fd);
-}
-
 static void guest_hangup(void *guest)
 {
-    struct guest *g = guest;
-    struct door *d = g->door;
-    leave(d, guest_release(g));
+    close(guest_release(guest));
 }
 
 /* Closing with unread bytes would reset the connection and destroy the answer
@@ -74,7 +67,7 @@ static void guest_enter(struct guest *g, const struct head *h)
     text_add_bytes(&bytes, g->bytes + h->n_bytes, g->n - h->n_bytes);
     int fd = guest_release(g);
     if (bytes.cut)
-        leave(d, fd); /* out of memory */
+        close(fd); /* out of memory */
     else
         d->enter(d->ctx, fd, bytes.data, bytes.len);
     text_deinit(&bytes);
@@ -114,7 +107,8 @@ void door_welcome(struct door *d, int fd)
 {
     struct guest *g = calloc(1, sizeof *g);
     if (!g) {
-        leave(d, fd);
+        atomic_fetch_sub(&d->n_guests, 1);
+        close(fd);
         return;
     }
     g->door = d;

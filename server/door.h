@@ -5,8 +5,8 @@
  * (head.h), or is refused with a status and closed in a way that lets the peer
  * read it.
  *
- * Ownership: the door owns its guests; `enter` takes the descriptor, and its place among the
- * people. Threads: I/O; people are counted by any.
+ * Ownership: the door owns its guests; `enter` takes the descriptor.
+ * Threads: I/O; n_guests may be read and raised by any.
  */
 #pragma once
 
@@ -21,8 +21,8 @@ struct guest;
 struct door {
     struct loop *loop;
     struct guest *guests;
-    _Atomic unsigned *n_people; /* borrowed; who sends a guest has counted it */
-    bool refuses_streams;       /* the server is shutting down: 503, pages still work */
+    _Atomic unsigned n_guests; /* raised by who sends one, before door_welcome */
+    bool refuses_streams;      /* the server is shutting down: 503, pages still work */
     /* Takes fd; bytes: a head for libwebsockets, then what came behind it. */
     void (*enter)(void *ctx, int fd, const char *bytes, size_t n);
     void *ctx;

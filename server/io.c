@@ -43,7 +43,7 @@ void io_collect(struct io *io)
 
 void io_hand_over(struct io *io, int fd)
 {
-    atomic_fetch_add(&io->n_people, 1);
+    atomic_fetch_add(&io->door.n_guests, 1);
     pthread_mutex_lock(&io->inbox_lock);
     if (io->n_inbox == io->inbox_cap) {
         size_t cap = io->inbox_cap ? 2 * io->inbox_cap : 64;
@@ -60,7 +60,7 @@ void io_hand_over(struct io *io, int fd)
     if (has_room) {
         io_wake(io);
     } else { /* out of memory */
-        atomic_fetch_sub(&io->n_people, 1);
+        atomic_fetch_sub(&io->door.n_guests, 1);
         close(fd);
     }
 }
@@ -95,21 +95,11 @@ static void on_tick(void *ctx)
         loop_timer_set(&io->loop, &io->tick, now_us + TICK_US);
 }
 
-/* From the door to its session a connection keeps its place, so that never one too few are seen
- * here. One that comes without waited in libwebsockets. */
 void io_session_opened(struct io *io)
 {
-    if (!io->has_place)
-        atomic_fetch_add(&io->n_people, 1);
-    io->has_place = false;
     if (!io->tick.armed)
         loop_timer_set(&io->loop, &io->tick, clock_now_us() + TICK_US);
     streamd_session_opened(io->d);
-}
-
-void io_session_closed(struct io *io)
-{
-    atomic_fetch_sub(&io->n_people, 1);
 }
 
 /* ---- the end ---- */
@@ -199,12 +189,8 @@ static void acquire(struct ev_loop *ev) EV_NOEXCEPT
 static void enter(void *ctx, int fd, const char *bytes, size_t n)
 {
     struct io *io = ctx;
-    io->has_place = true;
     /* Closes fd itself when it cannot take it. */
     (void)lws_adopt_socket_vhost_readbuf(io->vhost, fd, bytes, n);
-    if (io->has_place) /* no session took it */
-        atomic_fetch_sub(&io->n_people, 1);
-    io->has_place = false;
 }
 
 static int make_loop(struct io *io, struct err *e)
@@ -261,7 +247,6 @@ int io_init(struct io *io, struct streamd *d, struct err *e)
                       .door = {.loop = &io->loop, .enter = enter, .ctx = io},
                       .tick = {.on_due = on_tick, .ctx = io},
                       .deadline = {.on_due = on_deadline, .ctx = io}};
-    io->door.n_people = &io->n_people;
     outlet_init(&io->outlet, on_finished, io);
     pthread_mutex_init(&io->lock, NULL);
     pthread_mutex_init(&io->gate, NULL);

@@ -48,10 +48,9 @@ struct io {
     struct stats stats;
     struct text message; /* the reply being built, behind LWS_PRE bytes */
 
-    struct session *sessions;  /* connected, and those whose frames are still in work */
-    _Atomic unsigned n_people; /* connections that were sent here, but for pages; any thread */
-    bool has_place;            /* among them: the connection that comes through the door now */
-    struct loop_timer tick;    /* timeouts and rates, while there are sessions or idle frames */
+    struct session *sessions;    /* connected, and those whose frames are still in work */
+    _Atomic unsigned n_sessions; /* connected; any thread may read it */
+    struct loop_timer tick;      /* timeouts and rates, while there are sessions or idle frames */
     unsigned n_ticks;
     struct loop_timer deadline; /* of draining */
     bool draining, overran;
@@ -91,8 +90,6 @@ void io_look(struct io *self, void (*look)(const struct io *io, void *ctx), void
 
 /* A session came; the tick runs while there are any. */
 void io_session_opened(struct io *io);
-/* Its connection is gone. */
-void io_session_closed(struct io *io);
 
 /* The callbacks of libwebsockets (stream.c): sessions, pages, and our loop. */
 extern const struct lws_protocols io_protocols[];

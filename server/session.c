@@ -100,6 +100,7 @@ static unsigned link_in(struct session *s)
         s->next->prev = s;
     s->io->sessions = s;
     s->io->stats.sessions_total++;
+    atomic_fetch_add(&s->io->n_sessions, 1);
     atomic_fetch_add(&s->io->d->n_traces, 1);
     return atomic_fetch_add(&s->io->d->n_sessions, 1) + 1;
 }
@@ -437,8 +438,8 @@ void session_on_closed(struct session *s)
     end_session(s, 0, "lost");
     s->phase = SESSION_CLOSED;
     s->wsi = NULL;
+    atomic_fetch_sub(&s->io->n_sessions, 1);
     atomic_fetch_sub(&s->io->d->n_sessions, 1);
-    io_session_closed(s->io);
     s->replies_unsent = s->outbox.n;
     s->io->stats.replies_unsent += s->outbox.n;
     outbox_deinit(&s->outbox);

@@ -78,15 +78,21 @@ static void on_signal(void *ctx, int fd, uint32_t events)
 
 /* ---- connections ---- */
 
-/* To the thread with the fewest: sessions never move, so where one begins is all there is to
- * decide. The kernel's way, SO_REUSEPORT, goes by a hash, and leaves 4 sessions on one of two
- * threads once in 8 times; it would also let a second server listen on the same port. */
+static unsigned n_people(const struct io *io)
+{
+    return atomic_load(&io->n_sessions) + atomic_load(&io->door.n_guests);
+}
+
+/* To the thread with the fewest, so far as they are counted: sessions never move, so where one
+ * begins is all there is to decide. The kernel's way, SO_REUSEPORT, goes by a hash, and leaves 4
+ * sessions on one of two threads once in 8 times; it would also let a second server listen on the
+ * same port. */
 static void on_accepted(void *ctx, int fd)
 {
     struct streamd *d = ctx;
     struct io *least = &d->io[0];
     for (unsigned i = 1; i < d->n_io; i++)
-        if (atomic_load(&d->io[i].n_people) < atomic_load(&least->n_people))
+        if (n_people(&d->io[i]) < n_people(least))
             least = &d->io[i];
     io_hand_over(least, fd);
 }

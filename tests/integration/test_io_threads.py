@@ -61,18 +61,6 @@ async def test_a_thread_that_lost_its_sessions_gets_the_next_ones(streamd):
         await ws.close()
 
 
-def test_a_session_that_has_just_come_is_counted(streamd):
-    """Its client knows of it a moment before its thread does."""
-    srv = streamd("--io-threads", 2)
-    for _ in range(600):
-        three = [rawws.RawWs(srv.port, timeout_s=TIMEOUT_S) for _ in range(3)]
-        until(lambda: len(srv.sessions()) == 3, "all are there")
-        assert collections.Counter(row["io_thread"] for row in srv.sessions()) == {0: 2, 1: 1}
-        for ws in three:
-            ws.close()
-        srv.wait_no_session()
-
-
 @pytest.mark.parametrize("workers", [0, 6])
 @sync
 async def test_the_end_is_one(streamd, workers):

@@ -14,7 +14,6 @@
 struct bench {
     struct loop loop;
     struct door door;
-    _Atomic unsigned n_people;
     int client; /* its end of the connection */
     unsigned n_entered;
 };
@@ -30,8 +29,7 @@ static void enter(void *ctx, int fd, const char *bytes, size_t n)
 
 static void start(struct bench *b)
 {
-    *b = (struct bench){
-        .door = {.loop = &b->loop, .n_people = &b->n_people, .enter = enter, .ctx = b}};
+    *b = (struct bench){.door = {.loop = &b->loop, .enter = enter, .ctx = b}};
     assert_int_equal(loop_init(&b->loop, NULL), 0);
 }
 
@@ -40,7 +38,7 @@ static void welcome(struct bench *b)
     int ends[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     b->client = ends[0];
-    b->n_people++;
+    b->door.n_guests++;
     door_welcome(&b->door, ends[1]);
 }
 
@@ -53,7 +51,7 @@ static void say(struct bench *b, const char *text)
 static void end(struct bench *b)
 {
     door_close(&b->door);
-    assert_int_equal(b->n_people, b->n_entered);
+    assert_int_equal(b->door.n_guests, 0);
     close(b->client);
     loop_deinit(&b->loop);
 }
@@ -80,7 +78,7 @@ static void a_loop_that_slept_gives_its_guest_the_same_time(void **state)
     b.loop.now_us -= b.loop.now_us < 3600000000u ? b.loop.now_us : 3600000000u;
     welcome(&b);
     loop_turn(&b.loop);
-    assert_int_equal(b.n_people, 1);
+    assert_int_equal(b.door.n_guests, 1);
     say(&b, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_int_equal(b.n_entered, 1);
     end(&b);
