@@ -173,6 +173,14 @@ void output_warning(struct output *o, const char *warning, const char *detail)
     end(o, &j);
 }
 
+void output_slow_down(struct output *o, double wanted_per_s)
+{
+    struct json j = begin(o, "warning");
+    json_str(&j, "warning", "slow_down");
+    json_num(&j, "wanted_fps", wanted_per_s, 2);
+    end(o, &j);
+}
+
 void output_error(struct output *o, const char *error, const char *detail)
 {
     struct json j = begin(o, "error");

@@ -52,6 +52,9 @@ struct output_answer {
 void output_result(struct output *o, const struct output_answer *a);
 void output_drop(struct output *o, const struct output_answer *a);
 
+/* The server asks for less; so many frames per second are wanted from now on. */
+void output_slow_down(struct output *o, double wanted_per_s);
+
 /* detail may be NULL. */
 void output_warning(struct output *o, const char *warning, const char *detail);
 void output_error(struct output *o, const char *error, const char *detail);

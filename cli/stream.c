@@ -394,10 +394,12 @@ static void on_slow_down(struct stream *s)
 {
     uint64_t now_us = clock_now_us();
     s->tally.slow_downs++;
-    if (adapt_on_slow_down(&s->adapt, now_us))
+    bool changed = adapt_on_slow_down(&s->adapt, now_us);
+    double wanted_per_s = governor_wanted_per_s(&s->adapt.governor);
+    if (changed)
         term_say(&s->term, "the server asks to slow down: %.1f frames per second for now",
-                 governor_wanted_per_s(&s->adapt.governor));
-    output_warning(&s->output, "slow_down", NULL);
+                 wanted_per_s);
+    output_slow_down(&s->output, wanted_per_s);
 }
 
 static void on_error_message(struct stream *s, const struct proto_message *m)

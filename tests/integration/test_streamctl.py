@@ -97,7 +97,8 @@ def test_the_ceiling_is_kept(server, fps):
     ctl = stream("test:160x120@30", server("good").url, "--fps", fps, "--duration", "3s",
                  "--no-adapt")  # fmt: skip
     end = check_ledger(ctl, "duration")
-    assert 0.85 * 3 * fps <= end["sent"] <= 3 * fps + 2
+    # Of the frames that there were: a source that stood still gives fewer.
+    assert 0.85 * fps / 30 * end["read"] <= end["sent"] <= 3 * fps + 2
     assert end["paced_out"] == end["read"] - end["sent"] - end["replaced"]
 
 
@@ -127,30 +128,33 @@ def test_drops_are_told_and_lower_the_rate(server, reason):
     drops = ctl.find("drop")
     assert abs(end["dropped"] - end["answered"]) <= 1 and drops
     assert [d.get("reason", "") for d in drops] == [reason] * len(drops)
-    assert end["sent_fps"] < 35
+    assert end["sent_fps"] < 35 and end["paced_out"] > 0
 
 
 def test_without_adapting_drops_change_nothing(server):
     ctl = stream(SOURCE, server("drop").url, "--duration", "2s", "--no-adapt")
-    assert check_ledger(ctl, "duration")["sent_fps"] > 35
+    assert check_ledger(ctl, "duration")["paced_out"] == 0
 
 
 def test_late_answers_lower_the_rate_until_they_are_not(server):
-    ctl = stream(SOURCE, server("late:60").url, "--duration", "4s", "--in-flight", 4)
-    end = check_ledger(ctl, "duration")
-    assert end["late"] == end["answered"] > 0
-    # 1000 / 60 = 16.7 frames per second is what it can do; more would only wait.
-    last = [r["latency_ms"] for r in ctl.find("result")][-5:]
-    assert min(last) < 110, last
+    ctl = Streamctl("stream", SOURCE, server("late:60").url, "--in-flight", 4)
+    # 1000 / 60 = 16.7 frames per second is what it can do. Four at a time wait for 240 ms.
+    until(lambda: [r for r in ctl.find("result") if r["latency_ms"] > 150], "a queue")
+    until(lambda: ctl.find("result")[-1]["latency_ms"] < 90, "no queue")
+    ctl.signal(signal.SIGINT)
+    assert ctl.join() == 130
+    end = check_ledger(ctl, "interrupted")
+    assert end["late"] == end["answered"] > 0 and end["paced_out"] > 0
 
 
-def test_slow_down_halves_the_rate(server):
-    ctl = stream(SOURCE, server("slow_down:50").url, "--count", 150, "--budget", "10s")
+def test_slow_down_lowers_the_rate(server):
+    """By how much is a matter of what the server did so far: test_governor.c."""
+    ctl = stream(SOURCE, server("slow_down:50").url, "--count", 100, "--budget", "10s")
     end = check_ledger(ctl, "count")
-    assert ctl.find("warning", warning="slow_down") and end["slow_downs"] == 1
-    assert "slow down" in ctl.err
-    stats = ctl.find("stats")
-    assert stats[1]["wanted_fps"] < 0.8 * stats[0]["wanted_fps"]
+    (warning,) = ctl.find("warning", warning="slow_down")
+    assert 0 < warning["wanted_fps"] < 50 and end["slow_downs"] == 1
+    assert f"slow down: {warning['wanted_fps']:.1f} frames per second" in ctl.err
+    assert end["paced_out"] > 0
 
 
 # ---- answers that do not come, or should not have come
@@ -754,7 +758,7 @@ def test_a_slow_server_costs_frames_and_no_quality(streamd):
     end = check_ledger(ctl, "duration")
     assert end["quality"] == 80 and end["scale"] == 1
     assert min(r["latency_ms"] for r in ctl.find("result")[-15:]) < 160
-    assert end["drop_rate"] < 0.10 and end["answered"] > 40
+    assert end["drop_rate"] < 0.25  # two of three without adapting
 
 
 def test_quality_comes_back_when_the_link_does(server):
