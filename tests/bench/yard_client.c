@@ -1,8 +1,10 @@
 /* yard_client - cameras that cost next to nothing, so that it is the server that is measured.
  *
- *   yard_client [options] closed PORT...   each session sends its next frame when the answer is
- * there yard_client [options] open PORT...     frame k of session i is due at start + (k + i/N) /
- * fps yard_client [options] idle PORT...     sessions that send nothing
+ *   yard_client [options] closed|open|idle PORT...
+ *
+ *   closed      each session sends its next frame when the answer to the last is there
+ *   open        frame k of session i of N is due at start + (k + i/N) / fps
+ *   idle        sessions that send nothing
  *
  *   -n N        sessions in all; of several ports they take turns          [16]
  *   -s BYTES    of a frame                                                 [46000]

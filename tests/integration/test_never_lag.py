@@ -2,7 +2,8 @@
 
 The usual server of this kind is off by seconds, or for ever, in each of these situations;
 the slack here is a fraction of that. Rates and orders are asserted where it can be done,
-and ages as the programs tell them, against the time that the work itself takes.
+and ages as the programs tell them, against the time that the work itself takes. What the
+machine takes in the meantime is measured and allowed for: see stalls.py.
 """
 
 import asyncio
@@ -28,12 +29,19 @@ import rawws
 from ctl_helpers import Streamctl, check_ledger
 from harness import SLOW, TIMEOUT_S, ask, receive, sync, until
 from slow_link import SlowLink
+from stalls import Stalls
 
 MS = 1000  # in microseconds, as the server tells times
 BUDGET_US = 37 * MS
 SLACK_US = 100 * MS * SLOW  # of a machine that does other things as well
 
 Reply = collections.namedtuple("Reply", "at_s message")
+
+
+@pytest.fixture(name="stalls", autouse=True)
+def stalls_fixture():
+    with Stalls() as stalls:
+        yield stalls
 
 
 class Camera:
@@ -117,8 +125,8 @@ def n_results(cameras, seconds):
     return sum(len(c.results(s)) for c in cameras for s in seconds)
 
 
-def share_above(values, limit):
-    return sum(value > limit for value in values) / len(values)
+def count_above(values, limit):
+    return sum(value > limit for value in values)
 
 
 def jain(values):
@@ -130,10 +138,10 @@ def jain(values):
 
 
 @sync
-async def test_a_slow_first_frame_costs_two_frames_and_no_more(streamd):
+async def test_a_slow_first_frame_costs_two_frames_and_no_more(streamd, stalls):
     srv = streamd("--pipeline", "cold=delay:ms=0,first_ms=40")
     (camera,), (session,) = await film(srv, ("cold", 30), seconds=4)
-    assert len(camera.drops()) <= 2 * SLOW
+    assert len(camera.drops()) <= 2 * SLOW + 2 * stalls.n
     assert session["state"] == "normal"
     states = srv.events("stream_state")
     assert "critical" not in [s["to"] for s in states]
@@ -144,7 +152,7 @@ async def test_a_slow_first_frame_costs_two_frames_and_no_more(streamd):
 
 
 @sync
-async def test_under_phase17_a_slow_first_frame_costs_all_for_ever(streamd):
+async def test_under_phase17_a_slow_first_frame_costs_all_for_ever(streamd, stalls):
     """The trap that streamd.8 tells of. Here it must snap shut."""
     srv = streamd("--policy", "phase17", "--pipeline", "cold=delay:ms=0,first_ms=40")
     (camera,), (session,) = await film(srv, ("cold", 30), seconds=3)
@@ -152,7 +160,7 @@ async def test_under_phase17_a_slow_first_frame_costs_all_for_ever(streamd):
     # What came before the fate of the first was known is still let in.
     assert fates.index("rate") <= 2 * SLOW and fates.count("late") >= 1
     assert set(fates[fates.index("rate") :]) == {"rate"}
-    assert len(fates) > 60 / SLOW and session["state"] == "critical"
+    assert len(fates) > 60 / SLOW * stalls.awake and session["state"] == "critical"
 
 
 @sync
@@ -170,70 +178,76 @@ async def test_slow_frames_now_and_then_lock_nobody_out(streamd):
 
 
 @sync
-async def test_work_of_50_ms_at_30_fps_gives_18_results_a_second_all_fresh(streamd):
+async def test_work_of_50_ms_at_30_fps_gives_18_results_a_second_all_fresh(streamd, stalls):
     srv = streamd("--pipeline", "slow=delay:ms=50")
     (camera,), _ = await film(srv, ("slow", 30), seconds=6)
-    assert n_results([camera], range(1, 6)) >= 18 * 5 / SLOW
+    assert n_results([camera], range(1, 6)) >= 18 * 5 / SLOW * stalls.awake
     interval_us, work_us = 33.4 * MS, 50 * MS
     # A frame waits no longer than until the next one comes; which the last does not.
     ages_us = [us for second in range(5) for us in camera.ages_us(second)]
-    assert share_above(ages_us, interval_us + work_us + SLACK_US / 10) <= 0.05 * SLOW
-    assert max(ages_us) < interval_us + work_us + SLACK_US
-    assert max(camera.seen_ages_us()) < interval_us + 2 * work_us + 2 * SLACK_US
+    n_above = count_above(ages_us, interval_us + work_us + SLACK_US / 10)
+    assert n_above <= 0.05 * SLOW * len(ages_us) + 2 * stalls.n
+    assert max(ages_us) < interval_us + work_us + SLACK_US + stalls.worst_us
+    seen_us = camera.seen_ages_us()
+    assert max(seen_us) < interval_us + 2 * work_us + 2 * SLACK_US + stalls.worst_us
 
 
 @sync
-async def test_two_sessions_on_one_worker_stay_fresh_and_share_alike(streamd):
+async def test_two_sessions_on_one_worker_stay_fresh_and_share_alike(streamd, stalls):
     srv = streamd("--workers", "1", "--pipeline", "slow=delay:ms=20")
     cameras, _ = await film(srv, *[("slow", 30)] * 2, seconds=6)
     for camera in cameras:
         first, last = (statistics.median(camera.ages_us(second)) for second in (0, 5))
         assert last < first + SLACK_US / 2
-        assert max(camera.ages_us()) < 3 * 20 * MS + SLACK_US
+        assert max(camera.ages_us()) < 3 * 20 * MS + SLACK_US + stalls.worst_us
     counts = [len(c.results()) for c in cameras]
-    assert max(counts) <= 1.1 * min(counts) + 1, counts
-    assert sum(counts) > 0.8 * 6 * 1000 / 20 / SLOW, counts
+    assert max(counts) <= 1.1 * min(counts) + 1 + stalls.n, counts
+    assert sum(counts) > 0.8 * 6 * 1000 / 20 / SLOW * stalls.awake, counts
 
 
 # ---- the budget
 
 
 @sync
-async def test_overload_gives_answers_within_the_budget_at_nearly_all_that_workers_can(streamd):
+async def test_overload_gives_answers_within_the_budget_at_nearly_all_that_workers_can(
+    streamd, stalls
+):
     srv = streamd("--workers", "2", "--pipeline", "work=delay:ms=10")
     cameras, _ = await film(srv, *[("work", 30)] * 10, seconds=5)  # 1.5 times what it can
     told_us = [r.message["timing"]["server_us"] for c in cameras for r in c.results()]
-    assert share_above(told_us, BUDGET_US + SLACK_US / 10) <= 0.02 * SLOW, sorted(told_us)[-20:]
-    assert n_results(cameras, range(1, 5)) > 0.85 * 4 * 2 * 1000 / 10 / SLOW
+    n_above = count_above(told_us, BUDGET_US + SLACK_US / 10)
+    assert n_above <= 0.02 * SLOW * len(told_us) + 2 * 2 * stalls.n, sorted(told_us)[-20:]
+    assert n_results(cameras, range(1, 5)) > 0.85 * 4 * 2 * 1000 / 10 / SLOW * stalls.awake
     assert set(reasons(cameras)) == {"late", "replaced"}
 
 
 @sync
-async def test_without_a_budget_nothing_is_late(streamd):
+async def test_without_a_budget_nothing_is_late(streamd, stalls):
     srv = streamd("--workers", "1", "--budget", "off", "--pipeline", "work=delay:ms=10")
     cameras, _ = await film(srv, *[("work", 30)] * 6, seconds=3)  # 1.8 times what it can
     assert set(reasons(cameras)) == {"replaced"}
-    assert n_results(cameras, range(1, 3)) > 0.85 * 2 * 1000 / 10 / SLOW
+    assert n_results(cameras, range(1, 3)) > 0.85 * 2 * 1000 / 10 / SLOW * stalls.awake
     # Six take turns, so that each waits for five others at most, and with its newest.
-    assert max(us for c in cameras for us in c.ages_us()) < 6 * 10 * MS + SLACK_US
+    ages_us = [us for c in cameras for us in c.ages_us()]
+    assert max(ages_us) < 6 * 10 * MS + SLACK_US + stalls.worst_us
 
 
 @sync
-async def test_a_pipeline_slower_than_the_budget_still_answers(streamd):
+async def test_a_pipeline_slower_than_the_budget_still_answers(streamd, stalls):
     srv = streamd("--budget", "20ms", "--pipeline", "slow=delay:ms=50")
     (camera,), _ = await film(srv, ("slow", 30), seconds=4)
-    assert n_results([camera], range(1, 4)) >= 18 * 3 / SLOW
+    assert n_results([camera], range(1, 4)) >= 18 * 3 / SLOW * stalls.awake
     assert set(reasons([camera])) == {"replaced"}
 
 
 @sync
-async def test_strict_drops_whatever_finds_its_session_busy_and_nothing_else(streamd):
+async def test_strict_drops_whatever_finds_its_session_busy_and_nothing_else(streamd, stalls):
     srv = streamd("--policy", "strict", "--pipeline", "slow=delay:ms=50")
     (camera,), _ = await film(srv, ("slow", 30), seconds=3)
     assert set(reasons([camera])) == {"busy"}
     # Busy for 50 ms of the 66.7 that two frames take: every other one.
-    assert n_results([camera], range(1, 3)) >= 0.8 * 2 * 15 / SLOW
-    assert max(camera.ages_us()) < 50 * MS + SLACK_US
+    assert n_results([camera], range(1, 3)) >= 0.8 * 2 * 15 / SLOW * stalls.awake
+    assert max(camera.ages_us()) < 50 * MS + SLACK_US + stalls.worst_us
 
 
 # ---- fairness
@@ -250,17 +264,17 @@ async def film_all_rates(streamd):
 
 
 @sync
-async def test_sessions_that_ask_for_more_than_their_share_get_equal_shares(streamd):
+async def test_sessions_that_ask_for_more_than_their_share_get_equal_shares(streamd, stalls):
     counts = await film_all_rates(streamd)
     assert jain(counts[3:]) >= 0.95, counts
-    assert sum(counts) > 0.85 * 6 * 1000 / 10 / SLOW, counts
+    assert sum(counts) > 0.85 * 6 * 1000 / 10 / SLOW * stalls.awake, counts
 
 
 @sync
-async def test_sessions_that_ask_for_less_than_their_share_get_what_they_ask_for(streamd):
+async def test_sessions_that_ask_for_less_than_their_share_get_what_they_ask_for(streamd, stalls):
     counts = await film_all_rates(streamd)
-    wanted = [6 * fps for fps in RATES]
-    assert all(n >= 0.8 * all_ / SLOW for n, all_ in zip(counts[:2], wanted)), counts
+    wanted = [0.8 * 6 * fps / SLOW * stalls.awake for fps in RATES]
+    assert all(n >= least for n, least in zip(counts[:2], wanted)), counts
 
 
 @sync
@@ -305,15 +319,15 @@ class Flood:
 
 
 @sync
-async def test_a_flood_of_tiny_frames_takes_nothing_from_the_others(streamd):
+async def test_a_flood_of_tiny_frames_takes_nothing_from_the_others(streamd, stalls):
     srv = streamd("--workers", "2", "--pipeline", "work=delay:ms=10")
     shots = [("work", 30)] * 8
     alone, _ = await film(srv, *shots, seconds=3)
     with Flood(srv) as flood:
         flooded, _ = await film(srv, *shots, seconds=3)
-    assert flood.n_sent > 1000 / SLOW
+    assert flood.n_sent > 1000 / SLOW * stalls.awake
     alone, flooded = (n_results(cameras, range(3)) for cameras in (alone, flooded))
-    assert flooded >= 0.85 * alone / SLOW
+    assert flooded >= 0.85 * alone / SLOW * stalls.awake
 
 
 # ---- who does not read
@@ -339,7 +353,7 @@ def read_slowly(srv, ws):
 
 
 @sync
-async def test_a_slow_reader_is_disconnected_while_others_go_on(streamd):
+async def test_a_slow_reader_is_disconnected_while_others_go_on(streamd, stalls):
     srv = streamd("--reply-timeout", f"{harness.ms(1000)}ms", "--reply-buffer", "64KiB")
     before_kib = peak_kib(srv)
     ws = rawws.RawWs(srv.port, "pipeline_id=null&timing=1", rcvbuf_bytes=4096)
@@ -353,7 +367,8 @@ async def test_a_slow_reader_is_disconnected_while_others_go_on(streamd):
         film(srv, ("null", 30), seconds=4), asyncio.to_thread(misbehave)
     )
     assert srv.wait_event("stream_disconnect", reason="slow_reader")["received"] > 0
-    assert min(len(cameras[0].results(second)) for second in range(4)) >= 15 / SLOW
+    usual = 30 * (1 - stalls.worst_us / 1e6)
+    assert min(len(cameras[0].results(second)) for second in range(4)) >= usual / 2 / SLOW
     # 64 KiB of replies, and a session's few frames: not one for each of those that came.
     assert peak_kib(srv) - before_kib < 8192 * SLOW
 
@@ -367,8 +382,8 @@ def test_thirty_frames_a_second_paced_to_ten_are_ten(streamd, every):
     ctl = ctl_helpers.stream("test:160x120@30", f"127.0.0.1:{srv.port}", "--pipeline", "null",
                              "--fps", 10, "--skip-frames", every, "--duration", "3s")  # fmt: skip
     end = check_ledger(ctl, "duration")
-    assert abs(end["sent"] - end["read"] / 3) <= 1
-    assert abs(end["sent"] - 30) <= 1 * SLOW
+    # A source that stood still gives fewer, and never all of them at once afterwards.
+    assert end["read"] / 3 - 1 <= end["sent"] <= 31
 
 
 # ---- slow links
@@ -388,19 +403,21 @@ def footage_fixture(tmp_path_factory):
     return folder
 
 
-def check_slow_link(streamd_url, footage, *options):
+def check_slow_link(streamd_url, footage, stalls, *options):
     """30 frames a second over a link for ten: few arrive, and those are new."""
     ctl = ctl_helpers.stream(footage, streamd_url, "--pipeline", "null", "--loop",
                              "--source-fps", 30, "--duration", f"{FILM_S}s", *options)  # fmt: skip
     end = check_ledger(ctl, "duration")
     assert ctl.code == 0 and end["reconnects"] == 0 and end["unanswered"] == 0
-    assert end["read"] > 25 * FILM_S / SLOW
+    assert end["read"] > 25 * FILM_S / SLOW * stalls.awake
     # Slow it was: none of it went past the link. The first frame finds an empty queue.
     assert end["sent"] <= 1.1 * FILM_S * LINK_BYTES_PER_S / FRAME_BYTES + 3
     usable = 0.8 if "--no-adapt" in options else 0.5
+    usable *= stalls.awake
     assert end["answered"] >= usable * FILM_S * LINK_BYTES_PER_S / FRAME_BYTES / SLOW
     ages = sorted(r["age_ms"] for r in ctl.find("result"))
-    assert end["age"]["p99_ms"] < 200 + TRANSFER_MS + SLACK_US / 2 / MS, ages[-10:]
+    slack_ms = (SLACK_US / 2 + stalls.worst_us) / MS
+    assert end["age"]["p99_ms"] < 200 + TRANSFER_MS + slack_ms, ages[-10:]
     return end
 
 
@@ -408,19 +425,19 @@ ADAPT = pytest.mark.parametrize("options", [[], ["--no-adapt"]], ids=["adapt", "
 
 
 @ADAPT
-def test_over_a_slow_link_what_arrives_is_new(streamd, footage, options):
+def test_over_a_slow_link_what_arrives_is_new(streamd, footage, stalls, options):
     srv = streamd()
     with SlowLink(("127.0.0.1", srv.port), LINK_BYTES_PER_S) as link:
-        end = check_slow_link(link.url, footage, *options)
+        end = check_slow_link(link.url, footage, stalls, *options)
         assert link.n_bytes >= end["sent_bytes"]
     assert srv.stop()["received"] == end["sent"]
 
 
-def test_over_a_slow_link_that_holds_two_frames_what_arrives_is_new(streamd, footage):
+def test_over_a_slow_link_that_holds_two_frames_what_arrives_is_new(streamd, footage, stalls):
     """The link's own queue cannot be seen from here; the limit of frames in flight bounds it."""
     srv = streamd()
     with SlowLink(("127.0.0.1", srv.port), LINK_BYTES_PER_S, buffer_bytes=65536) as link:
-        end = check_slow_link(link.url, footage, "--no-adapt")
+        end = check_slow_link(link.url, footage, stalls, "--no-adapt")
     assert srv.stop()["received"] == end["sent"]
 
 
@@ -501,13 +518,15 @@ def namespaces_fixture(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("queue_ms", [30, 400], ids=["short_queue", "long_queue"])
 @ADAPT
-def test_over_a_shaped_wire_what_arrives_is_new(namespaces, streamd, footage, options, queue_ms):
+def test_over_a_shaped_wire_what_arrives_is_new(
+    namespaces, streamd, footage, stalls, options, queue_ms
+):
     try:
         namespaces.shape(LINK_BYTES_PER_S, queue_ms)
     except subprocess.CalledProcessError as failed:
         pytest.skip(f"no tbf in this kernel: {failed.stderr.decode().strip()}")
     srv = streamd(listen=f"{namespaces.server_ip}:0")
-    end = check_slow_link(f"{namespaces.server_ip}:{srv.port}", footage, *options)
+    end = check_slow_link(f"{namespaces.server_ip}:{srv.port}", footage, stalls, *options)
     assert srv.stop()["received"] == end["sent"]
 
 
@@ -520,7 +539,7 @@ def came_s(result):
 
 
 @pytest.mark.parametrize("who", ["server", "client"])
-def test_after_a_pause_of_a_second_answers_are_fresh_again(streamd, who):
+def test_after_a_pause_of_a_second_answers_are_fresh_again(streamd, stalls, who):
     srv = streamd("--pipeline", "work=delay:ms=5")
     ctl = Streamctl("stream", "test:160x120@30", f"127.0.0.1:{srv.port}", "--pipeline", "work")
     ctl.out.wait("result", n=20)
@@ -539,9 +558,10 @@ def test_after_a_pause_of_a_second_answers_are_fresh_again(streamd, who):
     assert ctl.join() == 130
     end = check_ledger(ctl, "interrupted")
     assert end["reconnects"] == 0 and end["unanswered"] == 0
-    assert max(r["age_ms"] for r in fresh()) < 300 * SLOW
+    stalled_ms = stalls.worst_us / MS
+    assert max(r["age_ms"] for r in fresh()) < 300 * SLOW + stalled_ms
     # Of what was on its way in the pause there is no more than may be in flight.
-    old = [r for r in ctl.find("result") if r["age_ms"] > 500 * SLOW]
+    old = [r for r in ctl.find("result") if r["age_ms"] > 500 * SLOW + stalled_ms]
     assert len(old) <= 3
     assert srv.stop()["received"] == end["sent"]
 

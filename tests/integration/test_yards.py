@@ -12,6 +12,7 @@ import pytest
 
 import jpegs
 import rawws
+from stalls import Stalls
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 import io_bench  # noqa: E402
@@ -126,15 +127,19 @@ def test_frames_that_are_dropped_or_never_answered_are_infinitely_late():
 
 
 def test_a_few_drops_cost_the_p99_and_not_the_p50():
-    told = json.loads(play(lambda i: [drop(i)] if i % 25 == 0 else [result(i)]).stdout)
+    with Stalls() as stalls:
+        told = json.loads(play(lambda i: [drop(i)] if i % 25 == 0 else [result(i)]).stdout)
     seen = told["targets"][0]
-    assert (told["dropped"], seen["results"], seen["p99"]) == (2, 48, None)
-    assert seen["p50"] is not None
+    assert told["dropped"] == 2 and seen["p99"] is None
+    # All the others, unless this program stood still for so long that the client was gone.
+    assert seen["results"] == 48 or stalls.n
+    assert (seen["p50"] is None) == (seen["results"] < 25)
 
 
 def test_a_drop_may_overtake_an_answer():
-    done = play(lambda i: [drop(i), result(i - 1)] if i % 2 else [])
-    assert json.loads(done.stdout)["targets"][0]["results"] == 25
+    with Stalls() as stalls:
+        done = play(lambda i: [drop(i), result(i - 1)] if i % 2 else [])
+    assert json.loads(done.stdout)["targets"][0]["results"] == 25 or stalls.n
 
 
 def test_ratios_are_of_the_same_round():
