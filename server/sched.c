@@ -131,7 +131,7 @@ void sched_stop(struct sched *s)
     s->n_threads = 0;
 }
 
-bool sched_runs_here(struct sched *s, const struct seat *seat)
+bool sched_runs_here(struct sched *s, struct seat *seat)
 {
     if (s->turns.always_here)
         return turns_runs_here(&s->turns, seat); /* no worker that could look at the seat */

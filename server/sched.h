@@ -63,7 +63,7 @@ void sched_stop(struct sched *s);
 
 /* Whether the next frame of that seat, if it is run at all, is run by sched_submit. Only on the
  * seat's thread: with 0 workers nobody else looks at it. */
-bool sched_runs_here(struct sched *s, const struct seat *seat);
+bool sched_runs_here(struct sched *s, struct seat *seat);
 
 /* Takes f, which has an outlet; gives back the frame that was dropped for it, or f itself: see
  * turns_submit. With out.here it has run f, which is the caller's again. */

@@ -547,7 +547,7 @@ struct session *session_new(struct io *io, struct lws *wsi, const struct proto_q
         free(s);
         return NULL;
     }
-    s->seat.never_cheap = p && pipeline_is_uneven(p);
+    s->seat.kin = streamd_kin(io->d, p);
     make_uuid4(s->id);
     name_peer(wsi, s->peer);
     unsigned n_sessions = link_in(s);

@@ -119,6 +119,21 @@ static int watch_signals(struct streamd *d, struct err *e)
     return loop_watch_set(&d->io[0].loop, &d->signals, EPOLLIN, e);
 }
 
+static int make_kin(struct streamd *d, struct err *e)
+{
+    d->kin = calloc(d->pipelines.n, sizeof *d->kin);
+    if (!d->kin)
+        return err_set(e, EXIT_FAILED, "out of memory for %zu pipelines", d->pipelines.n);
+    return 0;
+}
+
+struct cheap *streamd_kin(const struct streamd *d, const struct pipeline *p)
+{
+    if (!p || pipeline_is_uneven(p) || !d->settings->n_workers)
+        return NULL;
+    return &d->kin[p - d->pipelines.item];
+}
+
 static int make_io(struct streamd *d, struct err *e)
 {
     unsigned n = (unsigned)d->settings->n_io_threads;
@@ -159,6 +174,8 @@ int streamd_start(struct streamd *d, const struct settings *settings, struct err
                           .listeners = {.spare_fd = -1, .accepted = on_accepted, .ctx = d}};
     signal(SIGPIPE, SIG_IGN);
     int rc = pipeline_set_init(&d->pipelines, settings->pipelines.item, settings->pipelines.n, e);
+    if (rc == 0)
+        rc = make_kin(d, e);
     if (rc == 0)
         rc = make_io(d, e);
     if (rc == 0)
@@ -231,5 +248,6 @@ void streamd_stop(struct streamd *d)
     if (d->signals.fd >= 0)
         close(d->signals.fd);
     free(d->io);
+    free(d->kin);
     pipeline_set_deinit(&d->pipelines);
 }

@@ -23,6 +23,7 @@ struct streamd {
     struct pressure_limits limits;
     struct sched_options sched_options;
     struct sched sched;   /* the workers; not used with --workers 0 */
+    struct cheap *kin;    /* an item for each of the pipelines; under that scheduler's lock */
     struct memory memory; /* of frames */
     struct io *io;
     unsigned n_io;
@@ -44,6 +45,9 @@ int streamd_start(struct streamd *d, const struct settings *settings, struct err
  * the sessions with 1001, at most for settings->drain_timeout_us. 0 or -EXIT_FAILED. */
 int streamd_run(struct streamd *d, struct err *e);
 void streamd_stop(struct streamd *d);
+
+/* For seat->kin of that pipeline's sessions; p: one of d's, or NULL. Any thread. */
+struct cheap *streamd_kin(const struct streamd *d, const struct pipeline *p);
 
 /* What I/O threads tell, each on its own: */
 

@@ -63,11 +63,18 @@ static struct turns_outcome refuse(struct seat *seat, struct frame *f, enum verd
     return (struct turns_outcome){.verdict = verdict, .dropped = f};
 }
 
-bool turns_runs_here(const struct turns *t, const struct seat *seat)
+static bool is_cheap(const struct turns *t, struct seat *seat)
+{
+    if (!t->here_below_us || !seat->kin)
+        return false;
+    cheap_start(&seat->cheap, seat->kin);
+    return cheap_is(&seat->cheap);
+}
+
+bool turns_runs_here(const struct turns *t, struct seat *seat)
 {
     bool is_idle = !seat->in_work && !seat->waiting;
-    bool is_cheap = t->here_below_us && !seat->never_cheap && cheap_is(&seat->cheap);
-    return is_idle && (t->always_here || is_cheap);
+    return is_idle && (t->always_here || is_cheap(t, seat));
 }
 
 static void count_received(const struct turns *t, struct seat *seat)
@@ -154,12 +161,20 @@ struct frame *turns_take(struct turns *t, uint64_t now_us, struct seat **seat)
     return f;
 }
 
+static void learn_cheap(struct turns *t, struct seat *seat, uint64_t took_us)
+{
+    if (!t->here_below_us || !seat->kin)
+        return;
+    cheap_add(&seat->cheap, took_us, t->here_below_us, seat->here);
+    cheap_add(seat->kin, took_us, t->here_below_us, false); /* each seat pays for itself */
+}
+
 void turns_finish(struct turns *t, struct seat *seat, struct frame *f)
 {
     uint64_t took_us = f->finished_us - f->started_us;
     seat->n_late = 0;
     estimate_add(&seat->estimate, took_us);
-    cheap_add(&seat->cheap, took_us, t->here_below_us, seat->here);
+    learn_cheap(t, seat, took_us);
     if (f->fate == FRAME_ANSWERED && !admit_answer(&t->rule, took_us))
         mark_dropped(seat, f, DROP_LATE);
     seat->in_work = seat->here = false;

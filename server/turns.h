@@ -48,7 +48,8 @@ struct seat { /* all zero: empty */
     struct seat *prev, *next; /* the line */
     struct estimate estimate; /* of the pipeline's time */
     struct cheap cheap;
-    bool never_cheap; /* set before its first frame: quick frames say nothing of the next one */
+    struct cheap *kin; /* of all seats of its pipeline; NULL: never cheap, as quick frames say
+                          nothing of the next one. Set before its first frame */
     uint64_t received, dropped; /* since the beginning; phase17 counts late answers as dropped */
 };
 
@@ -73,7 +74,7 @@ struct turns_outcome {
 
 /* Whether a frame of that seat, if it is run at all, is run by the caller: until the seat's next
  * call. */
-bool turns_runs_here(const struct turns *t, const struct seat *seat);
+bool turns_runs_here(const struct turns *t, struct seat *seat);
 
 /* Takes f. After VERDICT_RUN a worker has to be called, or, with here, f is the caller's to run and
  * to give to turns_finish. */

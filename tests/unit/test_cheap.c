@@ -77,6 +77,24 @@ static void a_long_quick_run_is_forgiven_and_stays_cheap(void **state)
     assert_int_equal(n_until_cheap(c), 16);
 }
 
+static void who_is_new_starts_as_its_kin(void **state)
+{
+    (void)state;
+    struct cheap kin = {0}, c = {0};
+    cheap_start(&c, &kin);
+    assert_false(cheap_is(&c));
+    add(&kin, 16, 1, false);
+    cheap_start(&c, &kin);
+    assert_true(cheap_is(&c));
+    add(&c, 1, LIMIT_US + 1, true);
+    cheap_start(&c, &kin); /* it is known better by now */
+    assert_int_equal(n_until_cheap(c), 32);
+    c = (struct cheap){0};
+    add(&c, 1, LIMIT_US + 1, false);
+    cheap_start(&c, &kin);
+    assert_int_equal(n_until_cheap(c), 16);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -84,6 +102,7 @@ int main(void)
         cmocka_unit_test(one_slow_frame_sends_it_back_to_the_workers),
         cmocka_unit_test(each_slow_frame_on_the_io_thread_makes_it_wait_longer),
         cmocka_unit_test(a_long_quick_run_is_forgiven_and_stays_cheap),
+        cmocka_unit_test(who_is_new_starts_as_its_kin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

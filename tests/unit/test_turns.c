@@ -482,9 +482,18 @@ static void every_frame_that_ran_teaches_its_own_seat_how_long_one_takes(void **
 
 #define CHEAP_US 20u
 
+/* Nothing is known of it. */
+static struct cheap *kin(void)
+{
+    static struct cheap kin;
+    kin = (struct cheap){0};
+    return &kin;
+}
+
 static void make_cheap(struct bench *b, unsigned seat)
 {
     b->turns.here_below_us = CHEAP_US;
+    b->seat[seat].kin = kin();
     for (unsigned i = 0; i < 16; i++)
         cheap_add(&b->seat[seat].cheap, 1, CHEAP_US, false);
 }
@@ -496,9 +505,9 @@ static void a_cheap_frame_of_an_idle_seat_is_the_callers(void **state)
     make_cheap(b, 0);
     assert_false(turns_runs_here(&b->turns, &b->seat[1]));
     assert_true(turns_runs_here(&b->turns, &b->seat[0]));
-    b->seat[0].never_cheap = true;
+    b->seat[0].kin = NULL;
     assert_false(turns_runs_here(&b->turns, &b->seat[0]));
-    b->seat[0].never_cheap = false;
+    b->seat[0].kin = kin();
     struct frame *f = frame_now(b, 0);
     struct turns_outcome out = turns_submit(&b->turns, &b->seat[0], f);
     assert_int_equal(out.verdict, VERDICT_RUN);
@@ -524,6 +533,36 @@ static void past_the_line_it_goes_only_while_it_is_idle_and_cheap(void **state)
     finish(b, 0, f, 1);
     run(b, 0, CHEAP_US + 1);
     assert_false(submit(b, 0, 3).here); /* it was slow just now */
+}
+
+/* One frame of that seat, at a worker unless it is run here. */
+static bool ran_here(struct bench *b, unsigned seat, uint64_t took_us)
+{
+    struct frame *f = frame_now(b, seat);
+    bool here = turns_submit(&b->turns, &b->seat[seat], f).here;
+    f->started_us = b->now_us;
+    finish(b, seat, here ? f : take_of(b, seat), took_us);
+    return here;
+}
+
+static void a_new_seat_starts_as_its_kin_are(void **state)
+{
+    (void)state;
+    struct bench *b = bench_begin(LATEST, 1);
+    b->turns.here_below_us = CHEAP_US;
+    for (unsigned seat = 0; seat < 3; seat++)
+        b->seat[seat].kin = seat ? b->seat[0].kin : kin();
+    for (unsigned i = 0; i < 16; i++)
+        assert_false(ran_here(b, 0, 1));
+    assert_true(ran_here(b, 1, CHEAP_US + 1)); /* it is not like the others */
+    for (unsigned i = 0; i < 32; i++)
+        assert_false(ran_here(b, 1, 1));
+    assert_true(ran_here(b, 1, 1));
+    assert_true(ran_here(b, 2, 1));
+
+    assert_true(ran_here(b, 0, CHEAP_US + 1)); /* now it is none of the quick ones any more */
+    b->seat[3].kin = b->seat[0].kin;
+    assert_false(ran_here(b, 3, 1));
 }
 
 static void a_frame_that_its_policy_drops_is_not_run_here(void **state)
@@ -604,6 +643,7 @@ int main(void)
         cmocka_unit_test(every_frame_that_ran_teaches_its_own_seat_how_long_one_takes),
         cmocka_unit_test(a_cheap_frame_of_an_idle_seat_is_the_callers),
         cmocka_unit_test(past_the_line_it_goes_only_while_it_is_idle_and_cheap),
+        cmocka_unit_test(a_new_seat_starts_as_its_kin_are),
         cmocka_unit_test(a_frame_that_its_policy_drops_is_not_run_here),
         cmocka_unit_test(without_workers_everything_is_the_callers),
         cmocka_unit_test(a_slow_first_frame_within_the_budget_locks_nobody_out),
