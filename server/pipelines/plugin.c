@@ -1,6 +1,7 @@
 #include "server/pipeline.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -255,13 +257,37 @@ static void close_plugin(struct pipeline *p)
     p->instance = NULL;
 }
 
-/* A name without a slash is a file here, too: dlopen would look for it elsewhere. */
+/* Where our own plugins are, built and installed, seen from the folder of this program. */
+static const char *const own_folders[] = {"plugins", "../lib/streamd/plugins"};
+
+/* A file of our own of that name that exists; or NULL. */
+static char *own_file(const char *folder, int name_n, const char *name)
+{
+    char program[PATH_MAX], *file;
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (n <= 0)
+        return NULL;
+    program[n] = '\0';
+    *strrchr(program, '/') = '\0';
+    if (asprintf(&file, "%s/%s/%.*s", program, folder, name_n, name) < 0)
+        return NULL;
+    char *real = realpath(file, NULL);
+    free(file);
+    return real;
+}
+
+/* A name without a slash is one of our own, or else a file here: dlopen would look for it
+ * elsewhere. */
 static char *file_of(const char *spec)
 {
     char *file;
     int n = (int)strcspn(spec, ":");
-    const char *here = memchr(spec, '/', (size_t)n) ? "" : "./";
-    return asprintf(&file, "%s%.*s", here, n, spec) < 0 ? NULL : file;
+    if (memchr(spec, '/', (size_t)n))
+        return strndup(spec, (size_t)n);
+    for (size_t i = 0; i < sizeof own_folders / sizeof own_folders[0]; i++)
+        if ((file = own_file(own_folders[i], n, spec)))
+            return file;
+    return asprintf(&file, "./%.*s", n, spec) < 0 ? NULL : file;
 }
 
 static int open_plugin(struct pipeline *p, struct err *e)

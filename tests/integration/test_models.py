@@ -281,6 +281,24 @@ def test_pipelines_of_pipelines(streamd):
     assert [r["width"] for r in results] == [160] * 10
 
 
+@pytest.mark.parametrize("folder", ["bin/plugins", "lib/streamd/plugins"])
+def test_a_plugin_without_a_slash_is_one_of_ours_or_a_file_here(tmp_path, folder):
+    """As built, and as installed."""
+    built = pathlib.Path(harness.binary()).resolve()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / folder).mkdir(parents=True)
+    program = shutil.copy(built, tmp_path / "bin")
+    shutil.copy(built.parent / "plugins" / "example.so", tmp_path / folder)
+    shutil.copy(built.parent / "plugins" / "example.so", tmp_path / "mine.so")
+    table = subprocess.run(
+        [program, "--list-pipelines", "--json", "--pipeline", "a=plugin:example.so",
+         "--pipeline", "b=plugin:mine.so"],
+        cwd=tmp_path, env=harness.clean_env(), timeout=harness.TIMEOUT_S, capture_output=True, check=True)  # fmt: skip
+    source = {p["name"]: p.get("source") for p in json.loads(table.stdout)["pipelines"]}
+    assert source["a"] == str(tmp_path / folder / "example.so")
+    assert source["b"] == "./mine.so"
+
+
 def test_pipelines_tell_what_they_are(streamd, worker):
     """Of a worker and a plugin: what they said; of ours: ours; in JSON and as a table."""
     library = pathlib.Path(harness.binary()).parent / "plugins" / "example.so"
