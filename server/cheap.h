@@ -1,12 +1,13 @@
 /* cheap.h - is a session's pipeline so quick that handing its frames to a worker costs more?
  *
  * The hand-over and the way back cost about 10 us of CPU, and two threads' wake-ups. A pipeline
- * that keeps taking less than a limit of that order is run on the I/O thread instead. One that
- * is quick most of the time would block all other sessions of that thread now and then, so it has
- * to be quick many times in a row: at first 16 times; each slow frame on the I/O thread doubles
- * that, to 4096, and a long quick run halves it again. A session of which nothing is known yet
- * starts with what is known of its kin, the sessions of the same pipeline: a thousand cameras that
- * come at the same time need not show it one by one.
+ * that keeps taking less than a limit of that order is run on the I/O thread instead: after 16
+ * quick frames in a row. A slow one there blocks the other sessions of that thread for as long as
+ * it takes, and has to be earned first: by as many quick frames more as their hand-over would have
+ * cost that time. So a pipeline that is slow now and then comes back seldom, and one whose thread
+ * the machine has held up for a moment comes back soon. A session of which nothing is known yet
+ * starts as its kin, the sessions of the same pipeline: a thousand cameras that come at the same
+ * time need not show it one by one.
  *
  * All zero is valid: nothing known, not cheap. Pure. Threads: one at a time.
  */
@@ -16,8 +17,8 @@
 #include <stdint.h>
 
 struct cheap {
-    uint32_t n_quick;  /* in a row */
-    uint32_t n_needed; /* in a row, until it counts as cheap; 0: nothing known yet, 16 */
+    int n_quick; /* in a row, up to 16; below 0: so many are owed for a slow one */
+    bool known;  /* it has had a frame, or started as its kin */
 };
 
 /* A frame took so long; here: on the I/O thread. */
@@ -25,5 +26,5 @@ void cheap_add(struct cheap *c, uint64_t took_us, uint64_t limit_us, bool here);
 
 bool cheap_is(const struct cheap *c);
 
-/* As the kin, if nothing is known of c. */
+/* Cheap if its kin are, unless something is known of it. */
 void cheap_start(struct cheap *c, const struct cheap *kin);

@@ -43,38 +43,49 @@ static void one_slow_frame_sends_it_back_to_the_workers(void **state)
     add(&c, 100, 1, false);
     add(&c, 1, LIMIT_US + 1, true);
     assert_false(cheap_is(&c));
-    assert_int_equal(n_until_cheap(c), 32);
+    assert_int_equal(n_until_cheap(c), 1 + 16);
 }
 
-static void each_slow_frame_on_the_io_thread_makes_it_wait_longer(void **state)
+static void what_a_slow_frame_took_from_the_others_is_earned_first(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t took_us;
+        unsigned n_more;
+    } rows[] = {
+        {100, 5},
+        {3000, 150},
+        {50000, 2500},
+        {UINT64_MAX, 1000000},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cheap c = {0};
+        add(&c, 16, 1, false);
+        add(&c, 1, rows[i].took_us, true);
+        assert_int_equal(n_until_cheap(c), rows[i].n_more + 16);
+        add(&c, 3, rows[i].took_us, false); /* at a worker it costs the others nothing */
+        assert_int_equal(n_until_cheap(c), rows[i].n_more + 16);
+    }
+}
+
+static void a_quick_frame_pays_no_more_than_its_own_hand_over(void **state)
 {
     (void)state;
     struct cheap c = {0};
-    for (unsigned n = 32; n <= 4096; n *= 2) {
-        add(&c, 1, 1000, true);
-        assert_int_equal(n_until_cheap(c), n);
-    }
-    add(&c, 1, 1000, true);
-    assert_int_equal(n_until_cheap(c), 4096);
-    add(&c, 50, 1000, false); /* at a worker it costs the others nothing */
-    assert_int_equal(n_until_cheap(c), 4096);
-}
-
-static void a_long_quick_run_is_forgiven_and_stays_cheap(void **state)
-{
-    (void)state;
-    struct cheap c = {0};
-    add(&c, 2, 1000, true);
-    add(&c, 64, 1, false);
-    for (unsigned i = 0; i < 8 * 64; i++) {
-        assert_true(cheap_is(&c));
-        add(&c, 1, 1, true);
-    }
-    add(&c, 1, 1000, false);
-    assert_int_equal(n_until_cheap(c), 32);
     add(&c, 100000, 1, true);
     add(&c, 1, 1000, false);
     assert_int_equal(n_until_cheap(c), 16);
+    add(&c, 1, 1000, true);
+    assert_int_equal(n_until_cheap(c), 1000 / LIMIT_US + 16);
+}
+
+static void without_a_limit_nothing_is_cheap(void **state)
+{
+    (void)state;
+    struct cheap c = {0};
+    for (unsigned i = 0; i < 100; i++)
+        cheap_add(&c, 1, 0, true);
+    assert_false(cheap_is(&c));
 }
 
 static void who_is_new_starts_as_its_kin(void **state)
@@ -88,7 +99,7 @@ static void who_is_new_starts_as_its_kin(void **state)
     assert_true(cheap_is(&c));
     add(&c, 1, LIMIT_US + 1, true);
     cheap_start(&c, &kin); /* it is known better by now */
-    assert_int_equal(n_until_cheap(c), 32);
+    assert_int_equal(n_until_cheap(c), 1 + 16);
     c = (struct cheap){0};
     add(&c, 1, LIMIT_US + 1, false);
     cheap_start(&c, &kin);
@@ -100,8 +111,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_cheap_after_16_quick_frames_in_a_row),
         cmocka_unit_test(one_slow_frame_sends_it_back_to_the_workers),
-        cmocka_unit_test(each_slow_frame_on_the_io_thread_makes_it_wait_longer),
-        cmocka_unit_test(a_long_quick_run_is_forgiven_and_stays_cheap),
+        cmocka_unit_test(what_a_slow_frame_took_from_the_others_is_earned_first),
+        cmocka_unit_test(a_quick_frame_pays_no_more_than_its_own_hand_over),
+        cmocka_unit_test(without_a_limit_nothing_is_cheap),
         cmocka_unit_test(who_is_new_starts_as_its_kin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,7 +166,7 @@ static void what_the_caller_runs_keeps_no_worker_busy(void **state)
     bench_start(&b, 1);
     b.floods = true; /* takes its time */
     b.sched.turns.here_below_us = 1;
-    struct cheap kin = {.n_quick = 1000};
+    struct cheap kin = {.n_quick = 1000, .known = true};
     b.seat[0].kin = &kin;
     let_go(&b, 2);
     struct frame *f = frame_of(&b, 0, 0);

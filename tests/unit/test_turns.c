@@ -555,7 +555,7 @@ static void a_new_seat_starts_as_its_kin_are(void **state)
     for (unsigned i = 0; i < 16; i++)
         assert_false(ran_here(b, 0, 1));
     assert_true(ran_here(b, 1, CHEAP_US + 1)); /* it is not like the others */
-    for (unsigned i = 0; i < 32; i++)
+    for (unsigned i = 0; i < 1 + 16; i++)
         assert_false(ran_here(b, 1, 1));
     assert_true(ran_here(b, 1, 1));
     assert_true(ran_here(b, 2, 1));
