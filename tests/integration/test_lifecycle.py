@@ -244,7 +244,7 @@ async def test_everything_else_goes_on_while_a_frame_is_processed(streamd):
 @sync
 async def test_sessions_take_turns(streamd):
     """A greedy session does not starve the other: between two of its answers there is room."""
-    srv = streamd("--workers", "1", "--pipeline", "slow=delay:ms=5")
+    srv = streamd("--workers", "1", "--budget", "off", "--pipeline", "slow=delay:ms=5")
     async with srv.connect("slow") as greedy, srv.connect("slow") as modest:
         stop = asyncio.Event()
 
